@@ -1,0 +1,30 @@
+"""likelihax: state a model, what was measured and how it scatters; get a fit and its errors."""
+
+from . import fits as fits
+from . import likelihoods as likelihoods
+from . import models as models
+from ._data import AbstractData as AbstractData
+from ._data import Dataset as Dataset
+from ._data import Experiment as Experiment
+from ._objective import NLL as NLL
+from ._objective import AbstractObjective as AbstractObjective
+from ._objective import Evaluation as Evaluation
+from ._objective import ScalarObjective as ScalarObjective
+from ._parameters import Parameter as Parameter
+from ._parameters import bounded as bounded
+from ._parameters import constrained as constrained
+from ._parameters import frozen as frozen
+from ._parameters import ordered as ordered
+from ._parameters import positive as positive
+from ._parameters import real as real
+from ._parameters import resolve as resolve
+from ._predictor import Predictor as Predictor
+from ._result import RESULTS as RESULTS
+from .fits import BFGS as BFGS
+from .fits import Fit as Fit
+from .fits import GradientDescent as GradientDescent
+from .fits import LevenbergMarquardt as LevenbergMarquardt
+from .fits import fit as fit
+from .models import ODE as ODE
+
+__version__ = "0.1.0"

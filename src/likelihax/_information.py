@@ -1,0 +1,99 @@
+"""What the data say about the parameters: Fisher information and the covariance from it."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._objective import NLL, AbstractObjective
+from ._parameters import natural, pack, resolve, unpack
+
+InformationKind = Literal["observed", "expected"]
+
+
+class Covariance(NamedTuple):
+    """The covariance of the parameters, in natural units, and what is not determined.
+
+    **Attributes:**
+
+    - `matrix`: shape `(parameters, parameters)`; an infinite variance, and zero covariances,
+        for a parameter that the data do not determine.
+    - `determined`: for each parameter, whether the data determine it.
+    """
+
+    matrix: np.ndarray
+    determined: np.ndarray
+
+
+def observed_information(
+    objective: AbstractObjective, predictor: Any, data: Any
+) -> tuple[Float[Array, "size size"], Float[Array, "natural size"]]:
+    """The Hessian of the objective in the fitter's space, and the way to natural units."""
+    theta = pack(predictor)
+
+    def total(theta: Array) -> Array:
+        return objective.evaluate(resolve(unpack(theta, predictor)), data).total
+
+    hessian = jax.jacfwd(jax.jacfwd(total))(theta)
+    return hessian, _to_natural(theta, predictor)
+
+
+def expected_rows(
+    objective: NLL, predictor: Any, data: Any
+) -> tuple[Float[Array, "rows size"], Float[Array, "natural size"]]:
+    """Rows whose cross product is the expected Fisher information, and the way to natural."""
+    theta = pack(predictor)
+
+    def outputs(theta: Array) -> tuple[Array, Any]:
+        seen = objective.observations(resolve(unpack(theta, predictor)), data)
+        return jnp.stack(seen.outputs), seen
+
+    jacobian, seen = jax.jacfwd(outputs, has_aux=True)(theta)
+    information = jnp.stack(predictor.likelihood.information(seen.outputs))
+    rows = jnp.sqrt(information)[..., None] * jacobian
+    rows = jnp.where(seen.observed[..., None], rows, 0.0)
+    return rows.reshape(-1, theta.size), _to_natural(theta, predictor)
+
+
+def covariance_of_hessian(hessian: np.ndarray, to_natural: np.ndarray) -> Covariance:
+    """Inverts an information matrix, direction by direction, into natural units."""
+    diagonal = np.diag(hessian)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    strengths, directions = np.linalg.eigh(hessian / np.outer(scale, scale))
+    floor = strengths.size * np.finfo(float).eps
+    return _covariance(strengths, floor, directions / scale[:, None], to_natural)
+
+
+def covariance_of_rows(rows: np.ndarray, to_natural: np.ndarray) -> Covariance:
+    """Inverts `rows.T @ rows` without forming it, which would lose half the digits."""
+    lengths = np.linalg.norm(rows, axis=0)
+    scale = np.where(lengths > 0, lengths, 1.0)
+    _, singular, right = np.linalg.svd(rows / scale, full_matrices=True)
+    strengths = np.zeros(right.shape[0])
+    strengths[: singular.size] = singular**2
+    floor = (strengths.size * np.finfo(float).eps) ** 2
+    return _covariance(strengths, floor, right.T / scale[:, None], to_natural)
+
+
+def _covariance(
+    strengths: np.ndarray, floor: float, directions: np.ndarray, to_natural: np.ndarray
+) -> Covariance:
+    # Directions weaker than rounding in the strongest one cannot be told from flat ones.
+    usable = strengths > floor * max(float(np.max(strengths)), 0.0)
+    known = to_natural @ directions[:, usable]
+    matrix = (known / strengths[usable]) @ known.T
+    # A parameter is undetermined if it noticeably takes part in a flat direction.
+    flat = np.abs(to_natural @ directions[:, ~usable])
+    reach = np.linalg.norm(to_natural @ directions, axis=1, keepdims=True)
+    undetermined = np.any(flat > 1e-6 * np.maximum(reach, np.finfo(float).tiny), axis=1)
+    matrix[undetermined, :] = 0.0
+    matrix[:, undetermined] = 0.0
+    matrix[undetermined, undetermined] = np.inf
+    return Covariance(matrix, ~undetermined)
+
+
+def _to_natural(theta: Array, predictor: Any) -> Array:
+    return jax.jacfwd(lambda vector: natural(vector, predictor))(theta)
+

@@ -1,0 +1,154 @@
+"""What is minimised: elementwise NLLs, reduced once. The only minus sign is the likelihood's."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ._data import AbstractData
+from ._predictor import Predictor
+from ._result import RESULTS
+from .likelihoods import AbstractRegularLikelihood
+from .models import AbstractSimulator, Simulation
+
+
+class Evaluation(eqx.Module):
+    """An objective's value: infinite, never NaN, where the model could not be solved.
+
+    **Attributes:**
+
+    - `total`: the value to minimise.
+    - `result`: how the solve behind it ended.
+    - `time_reached`, `num_steps`: how far the solve got, and in how many steps.
+    """
+
+    total: Float[Array, ""]
+    result: RESULTS
+    time_reached: Float[Array, ""]
+    num_steps: Int[Array, ""]
+
+
+class Observations(eqx.Module):
+    """Predicted distributions beside what was measured, before anything is reduced.
+
+    **Attributes:**
+
+    - `outputs`: the distribution's parameters, each shaped like `values`.
+    - `values`: the measured values, stand-ins where nothing was measured.
+    - `observed`: where something was measured.
+    - `result`: how the solve behind the prediction ended.
+    """
+
+    outputs: tuple[Array, ...]
+    values: Array
+    observed: Array
+    result: RESULTS
+
+
+class AbstractObjective(eqx.Module):
+    """A scalar to minimise over a predictor's trainable leaves."""
+
+    @abc.abstractmethod
+    def evaluate(self, predictor: Any, data: Any) -> Evaluation:
+        """The value of the objective, pure and traceable."""
+
+    @abc.abstractmethod
+    def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
+        """The named parts of the value; they sum to it."""
+
+    @abc.abstractmethod
+    def check(self, predictor: Any, data: Any) -> None:
+        """Raises `ValueError` where predictor and data do not go together."""
+
+
+@final
+class NLL(AbstractObjective):
+    """The negative log-likelihood of all measured values, summed, in nats.
+
+    All constants are kept, so that values compare across likelihoods. Missing values add
+    nothing.
+    """
+
+    def evaluate(self, predictor: Predictor, data: AbstractData) -> Evaluation:
+        """The sum over all measured values."""
+        elementwise, simulation = self.elementwise(predictor, data)
+        return Evaluation(
+            total=jnp.sum(elementwise),
+            result=simulation.result,
+            time_reached=simulation.time_reached,
+            num_steps=simulation.num_steps,
+        )
+
+    def breakdown(self, predictor: Predictor, data: AbstractData) -> dict[str, Array]:
+        """The NLL of each observable."""
+        elementwise, _ = self.elementwise(predictor, data)
+        columns = elementwise.reshape(elementwise.shape[0], -1).sum(axis=0)
+        return {name: columns[i] for i, name in enumerate(data.observables)}
+
+    def check(self, predictor: Predictor, data: AbstractData) -> None:
+        """Checks the kinds of both, the support of the values and the times."""
+        if not isinstance(predictor, Predictor):
+            raise ValueError(
+                f"NLL: expected a Predictor (model and likelihood), got {type(predictor).__name__}."
+            )
+        if not isinstance(data, AbstractData):
+            raise ValueError(
+                f"NLL: expected an Experiment or a Dataset, got {type(data).__name__}."
+            )
+        predictor.likelihood.check_support(np.asarray(data.values), data.name)
+        if isinstance(predictor.model, AbstractSimulator):
+            times, *inputs = data.arguments
+            predictor.model.check(times, inputs[0] if inputs else None, data.name)
+
+    def elementwise(self, predictor: Predictor, data: AbstractData) -> tuple[Array, Simulation]:
+        """One NLL a measured value, zero where nothing was measured."""
+        simulation = predictor.simulate(*data.arguments)
+        each = predictor.likelihood.nll(simulation.values, data.values)
+        each = jnp.where(simulation.success, each, jnp.inf)
+        return jnp.where(data.observed, each, 0.0), simulation
+
+    def observations(self, predictor: Predictor, data: AbstractData) -> Observations:
+        """The predicted distributions' parameters, for methods that use their curvature."""
+        likelihood = predictor.likelihood
+        assert isinstance(likelihood, AbstractRegularLikelihood)
+        simulation = predictor.simulate(*data.arguments)
+        # `nll` compares shapes; it is traced for that and dropped by the compiler.
+        likelihood.nll(simulation.values, data.values)
+        outputs = likelihood.outputs(simulation.values)
+        return Observations(outputs, data.values, data.observed, simulation.result)
+
+
+@final
+class ScalarObjective(AbstractObjective):
+    """Any function `(tree, data) -> scalar` as an objective, for a fit of one's own loss.
+
+    The tree's `Parameter`s arrive as plain arrays. `fit` wraps a bare function in this.
+    """
+
+    function: Callable[[Any, Any], Float[Array, ""]]
+
+    def evaluate(self, predictor: Any, data: Any) -> Evaluation:
+        """The function's own value."""
+        from_user = self.function(predictor, data)
+        if jnp.shape(from_user) != ():
+            raise ValueError(
+                f"The objective returned shape {jnp.shape(from_user)}: it must be a scalar."
+            )
+        total = jnp.asarray(from_user)
+        return Evaluation(
+            total=total,
+            result=RESULTS.successful,
+            time_reached=jnp.asarray(jnp.inf, total.dtype),
+            num_steps=jnp.asarray(0),
+        )
+
+    def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
+        """One part: the whole."""
+        return {"objective": self.evaluate(predictor, data).total}
+
+    def check(self, predictor: Any, data: Any) -> None:
+        """Nothing is known of the function's own demands."""

@@ -1,0 +1,381 @@
+"""Constrained leaves of a model, and the vector that every fitter sees.
+
+A `Parameter` is a leaf of an Equinox module that knows its constraint, name and unit. A
+fit never sees it: it sees one flat vector in which every entry is unconstrained and of
+order one (`pack`), and the model never sees it either: it is called with plain arrays
+(`resolve`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree
+from numpyro.distributions import biject_to, constraints
+from numpyro.distributions.constraints import Constraint
+
+
+class Parameter(eqx.Module):
+    """An array in a model together with what is known about it.
+
+    Made by `positive`, `bounded`, `ordered`, `real`, `frozen` or `constrained`, and used
+    as a field of any Equinox module. When the module is called by a `Predictor`, the
+    field holds the plain array.
+
+    **Attributes:**
+
+    - `value`: the present value, in natural units; any shape, a floating dtype.
+    - `constraint`: the set that the value must stay in, a NumPyro constraint.
+    - `scale`: the size of a unit step in unconstrained space, shaped like `value`.
+    - `trainable`: whether a fit may change it.
+    - `name`: one name, or one for each element; `None` takes the field's own name.
+    - `unit`: one unit, or one for each element; only for the reader.
+    """
+
+    value: Array
+    constraint: Constraint
+    scale: Array
+    trainable: bool = eqx.field(static=True)
+    name: str | tuple[str, ...] | None = eqx.field(static=True)
+    unit: str | tuple[str, ...] | None = eqx.field(static=True)
+
+    def __jax_array__(self) -> Array:
+        return self.value
+
+
+def constrained(
+    value: ArrayLike,
+    constraint: Constraint,
+    *,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A parameter that stays in the set of any NumPyro constraint.
+
+    `value` is where the fit starts; it must lie inside the set, not on its boundary, where
+    the unconstrained value would be infinite. Raises `ValueError` otherwise.
+    """
+    start = _as_float(value)
+    _check_inside(start, constraint, name)
+    return _parameter(start, constraint, jnp.ones_like(start), True, name, unit)
+
+
+def positive(
+    value: ArrayLike,
+    *,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A parameter above zero, fitted through its logarithm, starting from `value`.
+
+    Raises `ValueError` where `value` is not above zero.
+    """
+    return constrained(value, constraints.positive, name=name, unit=unit)
+
+
+def bounded(
+    value: ArrayLike,
+    lower: float,
+    upper: float,
+    *,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A parameter between `lower` and `upper`, fitted through its logit, from `value`.
+
+    Raises `ValueError` where `value` is not strictly between them.
+    """
+    if not lower < upper:
+        raise ValueError(f"bounded: lower {lower} must be below upper {upper}.")
+    return constrained(value, constraints.interval(lower, upper), name=name, unit=unit)
+
+
+def ordered(
+    value: ArrayLike,
+    *,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A vector whose entries increase, fitted through the logarithms of its increments.
+
+    Raises `ValueError` where `value` is not a vector with strictly increasing entries.
+    """
+    if jnp.ndim(value) != 1:
+        raise ValueError(f"ordered: expected a vector, got shape {jnp.shape(value)}.")
+    return constrained(value, constraints.ordered_vector, name=name, unit=unit)
+
+
+def real(
+    value: ArrayLike,
+    *,
+    scale: ArrayLike | None = None,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A parameter on the whole line, fitted in units of `scale`, starting from `value`.
+
+    `scale` is a typical change, shaped like `value`; by default the size of the start
+    itself, and 1 where the start is 0. Raises `ValueError` where it is not positive.
+    """
+    start = _as_float(value)
+    _check_inside(start, constraints.real, name)
+    if scale is None:
+        size = jnp.where(start == 0, jnp.ones_like(start), jnp.abs(start))
+    else:
+        size = jnp.broadcast_to(jnp.asarray(scale, dtype=start.dtype), start.shape)
+        if not bool(jnp.all((size > 0) & jnp.isfinite(size))):
+            raise ValueError(f"real: the scale must be positive and finite, got {scale}.")
+    return _parameter(start, constraints.real, size, True, name, unit)
+
+
+def frozen(
+    value: ArrayLike,
+    *,
+    name: str | Sequence[str] | None = None,
+    unit: str | Sequence[str] | None = None,
+) -> Any:
+    """A known constant: part of the model, never changed by a fit."""
+    start = jnp.asarray(value)
+    return _parameter(start, constraints.real, jnp.ones_like(start), False, name, unit)
+
+
+def resolve(tree: PyTree) -> PyTree:
+    """The same tree with every `Parameter` replaced by its plain array."""
+    return jtu.tree_map(
+        lambda leaf: leaf.value if isinstance(leaf, Parameter) else leaf,
+        tree,
+        is_leaf=is_parameter,
+    )
+
+
+def is_parameter(leaf: Any) -> bool:
+    """Whether a node of a tree is a `Parameter`."""
+    return isinstance(leaf, Parameter)
+
+
+def known(tree: PyTree) -> PyTree:
+    """Freezes the plain numbers and arrays of a tree; its `Parameter`s stay as they are.
+
+    Likelihoods and ODEs pass what they are given through this, so that `scale=0.3` is a
+    known noise and `scale=positive(0.3)` a fitted one.
+    """
+
+    def freeze(leaf: Any) -> Any:
+        return frozen(_as_float(leaf)) if _is_numeric(leaf) else leaf
+
+    return jtu.tree_map(freeze, tree, is_leaf=lambda x: is_parameter(x) or _is_numeric(x))
+
+
+class Label(NamedTuple):
+    """What a trainable leaf is called: its path, a short name, and a name an element."""
+
+    path: str
+    name: str
+    elements: tuple[str, ...]
+    units: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+def labels(tree: PyTree) -> tuple[Label, ...]:
+    """The labels of the trainable leaves, in the order of `pack`.
+
+    A leaf's short name is the one it was given, or its field's; where two leaves would
+    share a short name both are called by their whole path.
+    """
+    found = [(jtu.keystr(path).lstrip("."), leaf) for path, leaf in _trainable(tree)]
+    short = [_short_name(path, leaf) for path, leaf in found]
+    names = [
+        path if short.count(name) > 1 else name
+        for (path, _), name in zip(found, short, strict=True)
+    ]
+    return tuple(
+        _label(path, name, leaf) for (path, leaf), name in zip(found, names, strict=True)
+    )
+
+
+def pack(tree: PyTree) -> Float[Array, " size"]:
+    """The trainable leaves as one flat, unconstrained, unit-scaled vector."""
+    pieces = [jnp.ravel(_to_unit(leaf)) for _, leaf in _trainable(tree)]
+    if not pieces:
+        return jnp.zeros((0,))
+    dtype = jnp.result_type(*(piece.dtype for piece in pieces))
+    return jnp.concatenate([piece.astype(dtype) for piece in pieces])
+
+
+def trainable_size(tree: PyTree) -> int:
+    """How many numbers a fit may change: the length of `pack`."""
+    leaves = jtu.tree_leaves(tree, is_leaf=is_parameter)
+    return sum(_unit_size(leaf) for leaf in leaves if _is_trainable(leaf))
+
+
+def unpack(vector: Float[Array, " size"], tree: PyTree) -> PyTree:
+    """`tree` with its trainable leaves replaced by what `vector` says; undoes `pack`."""
+    offset = 0
+
+    def replace(leaf: Any) -> Any:
+        nonlocal offset
+        if not _is_trainable(leaf):
+            return leaf
+        size = _unit_size(leaf)
+        new = _from_unit(leaf, vector[offset : offset + size])
+        offset += size
+        return new
+
+    return jtu.tree_map(replace, tree, is_leaf=is_parameter)
+
+
+def natural(vector: Float[Array, " size"], tree: PyTree) -> Float[Array, " natural"]:
+    """The trainable leaves in natural units, flat, for a given unit-scaled vector."""
+    leaves = [leaf for _, leaf in _trainable(unpack(vector, tree))]
+    return jnp.concatenate([jnp.ravel(jnp.asarray(x)).astype(vector.dtype) for x in leaves])
+
+
+def _trainable(tree: PyTree) -> list[tuple[Any, Any]]:
+    leaves, _ = jtu.tree_flatten_with_path(tree, is_leaf=is_parameter)
+    return [(path, leaf) for path, leaf in leaves if _is_trainable(leaf)]
+
+
+def _is_trainable(leaf: Any) -> bool:
+    # Bare inexact arrays are trainable, as everywhere in Equinox: a network's weights.
+    return leaf.trainable if isinstance(leaf, Parameter) else eqx.is_inexact_array(leaf)
+
+
+def _unit_shape(leaf: Any) -> tuple[int, ...]:
+    if not isinstance(leaf, Parameter):
+        return leaf.shape
+    return biject_to(leaf.constraint).inverse_shape(leaf.value.shape)
+
+
+def _unit_size(leaf: Any) -> int:
+    return math.prod(_unit_shape(leaf))
+
+
+def _to_unit(leaf: Any) -> Array:
+    if not isinstance(leaf, Parameter):
+        return leaf
+    if _is_real(leaf.constraint):
+        return leaf.value / leaf.scale
+    return biject_to(leaf.constraint)._inverse(leaf.value)
+
+
+def _from_unit(leaf: Any, flat: Array) -> Any:
+    if not isinstance(leaf, Parameter):
+        return flat.reshape(leaf.shape).astype(leaf.dtype)
+    unit = flat.reshape(_unit_shape(leaf)).astype(leaf.value.dtype)
+    if _is_real(leaf.constraint):
+        value = unit * leaf.scale
+    else:
+        value = biject_to(leaf.constraint)(unit)
+    return eqx.tree_at(lambda p: p.value, leaf, value)
+
+
+def _as_float(value: Any) -> Array:
+    if isinstance(value, Parameter):
+        raise ValueError("A Parameter was given where a number or an array is expected.")
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        return array
+    return array.astype(jnp.result_type(float))
+
+
+def _is_real(constraint: Constraint) -> bool:
+    # Not `is`: JAX rebuilds constraints, which are pytrees, whenever a tree is mapped.
+    return isinstance(constraint, type(constraints.real))
+
+
+def _is_numeric(leaf: Any) -> bool:
+    if isinstance(leaf, list | tuple) and leaf:
+        return all(_is_numeric(item) for item in leaf)
+    return isinstance(leaf, bool | int | float | np.ndarray | np.generic | jax.Array)
+
+
+def _check_inside(value: Array, constraint: Constraint, name: Any) -> None:
+    if isinstance(value, jax.core.Tracer):
+        return
+    unconstrained = biject_to(constraint)._inverse(value)
+    inside = bool(jnp.all(constraint(value))) and bool(jnp.all(jnp.isfinite(unconstrained)))
+    if not inside:
+        where = f"parameter {name!r}" if name else "a parameter"
+        raise ValueError(
+            f"The start of {where}, {np.asarray(value)}, is not strictly inside its constraint "
+            f"({_describe(constraint)}). Start from an interior point, or choose another constraint."
+        )
+
+
+def _describe(constraint: Constraint) -> str:
+    if isinstance(constraint, type(constraints.positive)):
+        return "positive"
+    if _is_real(constraint):
+        return "real and finite"
+    if isinstance(constraint, type(constraints.ordered_vector)):
+        return "strictly increasing"
+    lower = getattr(constraint, "lower_bound", None)
+    upper = getattr(constraint, "upper_bound", None)
+    if lower is not None and upper is not None:
+        return f"between {lower} and {upper}"
+    return type(constraint).__name__.strip("_")
+
+
+def _parameter(
+    value: Array,
+    constraint: Constraint,
+    scale: Array,
+    trainable: bool,
+    name: str | Sequence[str] | None,
+    unit: str | Sequence[str] | None,
+) -> Parameter:
+    return Parameter(
+        value=value,
+        constraint=constraint,
+        scale=scale,
+        trainable=trainable,
+        name=_per_element(name, value, "name"),
+        unit=_per_element(unit, value, "unit"),
+    )
+
+
+def _per_element(
+    text: str | Sequence[str] | None, value: Array, what: str
+) -> str | tuple[str, ...] | None:
+    if text is None or isinstance(text, str):
+        return text
+    if len(text) != value.size:
+        raise ValueError(
+            f"Got {len(text)} {what}s for a parameter of {value.size} elements: "
+            f"give one {what} for all, or one for each element."
+        )
+    return tuple(text)
+
+
+def _short_name(path: str, leaf: Any) -> str:
+    name = getattr(leaf, "name", None)
+    return name if isinstance(name, str) else path.rsplit(".", maxsplit=1)[-1]
+
+
+def _label(path: str, name: str, leaf: Any) -> Label:
+    value = leaf.value if isinstance(leaf, Parameter) else leaf
+    given = getattr(leaf, "name", None)
+    unit = getattr(leaf, "unit", None)
+    if isinstance(given, tuple):
+        elements = tuple(f"{name}[{each}]" for each in given)
+    elif value.shape == ():
+        elements = (name,)
+    else:
+        indices = np.ndindex(value.shape)
+        elements = tuple(f"{name}[{', '.join(map(str, index))}]" for index in indices)
+    units = unit if isinstance(unit, tuple) else (unit or "",) * value.size
+    return Label(path, name, elements, units, value.shape)
+
+
+def map_nodes(kind: type, change: Callable[[Any], Any], tree: PyTree) -> PyTree:
+    """`tree` with `change` applied to every node of the given type."""
+    return jtu.tree_map(
+        lambda node: change(node) if isinstance(node, kind) else node,
+        tree,
+        is_leaf=lambda node: isinstance(node, kind),
+    )

@@ -1,0 +1,46 @@
+"""Progress bars: tqdm where a person watches, nothing where nobody does."""
+
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm.auto import tqdm
+
+
+class Progress:
+    """A bar over the steps of one long call, shown only after a moment and only to a person.
+
+    `shown` is `True`, `False`, or `None` for: in a terminal or a notebook.
+    """
+
+    def __init__(self, total: int, label: str, shown: bool | None):
+        self._total = total
+        self._label = label
+        self._shown = interactive() if shown is None else shown
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, note: str) -> None:
+        """Moves the bar to `done` steps; short calls never get here and never see a bar."""
+        if not self._shown:
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=self._total, desc=self._label, leave=False)
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def interactive() -> bool:
+    """Whether a person is likely to be watching: a terminal or a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules

@@ -1,0 +1,12 @@
+"""Fits: one verb, `fit`, over exchangeable methods, one file a method."""
+
+from ._bfgs import BFGS as BFGS
+from ._fit import fit as fit
+from ._gradient_descent import GradientDescent as GradientDescent
+from ._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+from ._method import AbstractMethod as AbstractMethod
+from ._method import Record as Record
+from ._problem import Linearisation as Linearisation
+from ._problem import Outcome as Outcome
+from ._problem import Problem as Problem
+from ._report import Fit as Fit

@@ -1,0 +1,105 @@
+"""The verb: minimise an objective over a predictor's trainable leaves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._objective import AbstractObjective, ScalarObjective
+from .._parameters import map_nodes
+from .._result import RESULTS
+from ..models import AbstractSimulator
+from ._bfgs import BFGS
+from ._levenberg_marquardt import LevenbergMarquardt
+from ._loop import Run, run
+from ._method import AbstractMethod, new_record
+from ._problem import FORWARD_LIMIT, Problem
+from ._report import Fit
+from ._start import StartError, begin_check, check_dtypes, check_trainable
+
+# Beyond this, a dense approximation of the Hessian is no longer a sensible default.
+_DENSE_LIMIT = 2000
+
+
+def fit(
+    objective: AbstractObjective | Callable[[Any, Any], Array],
+    predictor: Any,
+    data: Any,
+    *,
+    method: AbstractMethod | None = None,
+    key: Array | None = None,
+    progress: bool | None = None,
+    throw: bool = True,
+) -> Fit:
+    """Fits the trainable leaves of `predictor` to `data` by minimising `objective`.
+
+    **Arguments:**
+
+    - `objective`: `NLL()`, or any function `(predictor, data) -> scalar`.
+    - `predictor`: where the fit starts; its `Parameter`s and inexact arrays are fitted, its
+        frozen ones are not. With a function as objective, any pytree.
+    - `data`: an `Experiment` or a `Dataset`; with a function as objective, anything.
+    - `method`: by default `LevenbergMarquardt` for the NLL of a likelihood with a Fisher
+        information and at most 64 parameters, `BFGS` for other objectives.
+    - `key`: a JAX random key, for methods that draw random numbers; these do not.
+    - `progress`: whether to show a bar; by default in a terminal or a notebook.
+    - `throw`: whether to raise where the objective cannot be evaluated at the start. If not,
+        the `Fit` says so. Every other outcome is a `Fit` in any case; look at its `result`.
+
+    Raises `ValueError` for arguments that cannot be right. A user's interruption ends the fit
+    with the best point so far.
+    """
+    if not isinstance(objective, AbstractObjective):
+        objective = _as_objective(objective)
+    objective.check(predictor, data)
+    size = check_trainable(predictor)
+    check_dtypes(predictor, data)
+    forward = size <= FORWARD_LIMIT
+    mode = "forward" if forward else "reverse"
+    prepared = map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), predictor)
+    problem = Problem(objective, prepared, data, forward)
+    method = _choose(method, problem, size)
+    method.check(problem)
+    check = lambda: begin_check(objective, prepared, data)
+    try:
+        done = run(method, problem, key, progress, check)
+        if done.record.result == RESULTS.start_failed and throw:
+            check()()
+    except StartError:
+        if throw:
+            raise
+        done = _not_started(problem)
+    return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds)
+
+
+def _as_objective(objective: Any) -> AbstractObjective:
+    if not callable(objective) or isinstance(objective, type):
+        raise ValueError(
+            f"fit: the objective {objective!r} is neither an objective such as likelihax.NLL() nor "
+            "a function (predictor, data) -> scalar."
+        )
+    return ScalarObjective(objective)
+
+
+def _choose(method: AbstractMethod | None, problem: Problem, size: int) -> AbstractMethod:
+    if isinstance(method, AbstractMethod):
+        return method
+    if method is not None:
+        raise ValueError(
+            f"fit: unknown method {method!r}: give likelihax.LevenbergMarquardt(), "
+            "likelihax.BFGS() or likelihax.GradientDescent(optimiser), or leave it out."
+        )
+    if problem.forward and problem.has_curvature:
+        return LevenbergMarquardt()
+    if size <= _DENSE_LIMIT:
+        return BFGS()
+    raise ValueError(
+        f"fit: {size} parameters are too many for the methods that need no tuning. Choose one: "
+        "method=likelihax.GradientDescent(optax.adam(1e-3), max_steps=...)."
+    )
+
+
+def _not_started(problem: Problem) -> Run:
+    record = new_record(problem.start(), 1)
+    return Run(record.end(jnp.asarray(True), RESULTS.start_failed), 0.0, 0.0)

@@ -1,0 +1,99 @@
+"""The one loop: runs any method in compiled chunks, shows progress, can be interrupted."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import Array
+
+from .._compile import compiled
+from .._progress import Progress
+from .._result import RESULTS
+from ._method import AbstractMethod, Record
+from ._problem import Problem
+
+# A chunk lasts about this long: seldom enough that returning to Python costs nothing, often
+# enough that the bar moves and Ctrl-C is heard.
+_CHUNK_SECONDS = 0.25
+
+
+class Run(NamedTuple):
+    """A finished run: its account, and what compiling and running took in seconds."""
+
+    record: Record
+    compile_seconds: float
+    run_seconds: float
+
+
+def run(
+    method: AbstractMethod,
+    problem: Problem,
+    key: Array | None,
+    progress: bool | None,
+    check: Callable[[], Callable[[], None]],
+) -> Run:
+    """Iterates until the method ends, gives up, or the user interrupts.
+
+    `check` begins a check of the start and returns what finishes it; see `compiled`.
+    """
+    chunk, arrays, fresh = compiled(
+        _advance, method, problem, key, initial=_initial, check=check
+    )
+    record, state, _ = chunk.carry
+    steps = 0
+    started = time.perf_counter()
+    with Progress(method.max_steps, "fit", progress) as bar:
+        try:
+            while True:
+                limit = np.asarray(steps + _chunk_size(chunk.notes))
+                before = time.perf_counter()
+                record, state = chunk(arrays, (record, state, limit))
+                record = jax.device_get(record)
+                taken = int(record.steps) - steps
+                chunk.notes["seconds_per_step"] = (time.perf_counter() - before) / max(taken, 1)
+                steps += taken
+                if record.done:
+                    break
+                bar.update(steps, f"{float(record.total):.6g}")
+        except KeyboardInterrupt:
+            if steps == 0:
+                raise
+            record = record.end(jnp.asarray(True), RESULTS.interrupted)
+    seconds = time.perf_counter() - started
+    return Run(record, chunk.seconds if fresh else 0.0, seconds)
+
+
+def _initial(method: AbstractMethod, problem: Problem, key: Array | None) -> Any:
+    record, state = method.init(problem, key)
+    return record, state, jnp.asarray(0)
+
+
+def _advance(method: AbstractMethod, problem: Problem, key: Array | None, carry: Any) -> Any:
+    record, state, limit = carry
+    # The first chunk starts from zeros: to begin inside the one compiled function is cheaper
+    # than to compile another for the beginning.
+    begin = record.steps == 0
+    fresh = method.init(problem, key)
+    choose = lambda new, old: jnp.where(begin, new, old)
+    record, state = jtu.tree_map(choose, fresh, (record, state))
+
+    def unfinished(carry: Any) -> Array:
+        record, _ = carry
+        return ~record.done & (record.steps < limit)
+
+    def step(carry: Any) -> Any:
+        record, state = method.step(problem, *carry)
+        exhausted = record.steps >= method.max_steps
+        return record.end(exhausted, RESULTS.nonlinear_max_steps_reached), state
+
+    return jax.lax.while_loop(unfinished, step, (record, state))
+
+
+def _chunk_size(notes: dict[str, float]) -> int:
+    # One step is enough to learn how long a step takes.
+    seconds = notes.get("seconds_per_step")
+    return 1 if seconds is None else max(1, int(_CHUNK_SECONDS / max(seconds, 1e-9)))

@@ -1,0 +1,114 @@
+"""What a fitting method is, and what every method keeps account of."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .._result import RESULTS
+from ._problem import Outcome, Problem
+
+
+class Record(eqx.Module):
+    """The account of a running fit: the same for every method.
+
+    **Attributes:**
+
+    - `theta`: the best point so far, unconstrained and unit-scaled.
+    - `total`: the objective there.
+    - `gradient`: its gradient there.
+    - `steps`: how many points were evaluated.
+    - `failed_solves`, `value_nans`, `gradient_nans`: how many of them were unusable, and why.
+    - `history`: the objective at each evaluated point; infinite where unusable.
+    - `done`: whether the method has ended.
+    - `result`: how.
+    """
+
+    theta: Float[Array, " size"]
+    total: Float[Array, ""]
+    gradient: Float[Array, " size"]
+    steps: Int[Array, ""]
+    failed_solves: Int[Array, ""]
+    value_nans: Int[Array, ""]
+    gradient_nans: Int[Array, ""]
+    history: Float[Array, " max_steps"]
+    done: Bool[Array, ""]
+    result: RESULTS
+
+    def count(self, outcome: Outcome) -> "Record":
+        """The account after one more evaluation; nothing else changes."""
+        count = lambda flag: flag.astype(self.steps.dtype)
+        return Record(
+            theta=self.theta,
+            total=self.total,
+            gradient=self.gradient,
+            steps=self.steps + 1,
+            failed_solves=self.failed_solves + count(outcome.failed_solve),
+            value_nans=self.value_nans + count(outcome.value_nan),
+            gradient_nans=self.gradient_nans + count(outcome.gradient_nan),
+            history=self.history.at[self.steps].set(outcome.total),
+            done=self.done,
+            result=self.result,
+        )
+
+    def move(self, better: Bool[Array, ""], theta: Array, outcome: Outcome) -> "Record":
+        """The account with the best point replaced where `better`."""
+        return eqx.tree_at(
+            lambda r: (r.theta, r.total, r.gradient),
+            self,
+            (
+                jnp.where(better, theta, self.theta),
+                jnp.where(better, outcome.total, self.total),
+                jnp.where(better, outcome.gradient, self.gradient),
+            ),
+        )
+
+    def end(self, now: Bool[Array, ""], result: RESULTS) -> "Record":
+        """The account ended with `result` where `now`, unless it had ended before."""
+        first = now & ~self.done
+        return eqx.tree_at(
+            lambda r: (r.done, r.result),
+            self,
+            (self.done | now, RESULTS.where(first, result, self.result)),
+        )
+
+
+def new_record(theta: Float[Array, " size"], max_steps: int) -> Record:
+    """The account before anything was evaluated."""
+    zero = jnp.asarray(0)
+    return Record(
+        theta=theta,
+        total=jnp.asarray(jnp.inf, theta.dtype),
+        gradient=jnp.zeros_like(theta),
+        steps=zero,
+        failed_solves=zero,
+        value_nans=zero,
+        gradient_nans=zero,
+        history=jnp.full((max_steps,), jnp.inf, theta.dtype),
+        done=jnp.asarray(False),
+        result=RESULTS.successful,
+    )
+
+
+class AbstractMethod(eqx.Module):
+    """A way to minimise an objective, one evaluation a step.
+
+    A method never loops, prints, compiles or counts time: the one loop does. It keeps what
+    it needs between steps in a state of its own, any pytree of arrays.
+    """
+
+    max_steps: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Raises `ValueError` where the method cannot serve the problem."""
+
+    @abc.abstractmethod
+    def init(self, problem: Problem, key: Array | None) -> tuple[Record, Any]:
+        """The account and the method's own state before the first evaluation."""
+
+    @abc.abstractmethod
+    def step(self, problem: Problem, record: Record, state: Any) -> tuple[Record, Any]:
+        """Evaluates one point and decides on the next."""

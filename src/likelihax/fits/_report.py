@@ -1,0 +1,228 @@
+"""What a fit found, how it went, and how sure one may be."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array
+
+from .._information import (
+    Covariance,
+    InformationKind,
+    covariance_of_hessian,
+    covariance_of_rows,
+    expected_rows,
+    observed_information,
+)
+from .._objective import AbstractObjective
+from .._parameters import Label, labels, natural, resolve, unpack
+from .._result import RESULTS
+from ._method import AbstractMethod, Record
+from ._problem import FORWARD_LIMIT, Problem
+from ._table import html_table, text_table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """The outcome of `fit`, whether or not it succeeded. `print(fit)` shows it as a table.
+
+    **Attributes:**
+
+    - `problem`: what was fitted: objective, predictor at the start, data.
+    - `method`: how.
+    - `record`: the account that the method kept, in the fitter's own space.
+    - `compile_seconds`: what tracing and compiling took; 0 where it was done before.
+    - `run_seconds`: what iterating took.
+    """
+
+    problem: Problem
+    method: AbstractMethod
+    record: Record
+    compile_seconds: float
+    run_seconds: float
+
+    @property
+    def result(self) -> RESULTS:
+        """How the fit ended; `RESULTS.successful` only where it converged."""
+        return self.record.result
+
+    @property
+    def success(self) -> bool:
+        """Whether the fit converged."""
+        return bool(self.record.result == RESULTS.successful)
+
+    @property
+    def message(self) -> str:
+        """How the fit ended, in words."""
+        return "Converged." if self.success else RESULTS[self.record.result]
+
+    @property
+    def nll(self) -> float:
+        """The objective at the estimates: for `NLL`, in nats with all constants."""
+        return float(self.record.total)
+
+    @property
+    def gradient_norm(self) -> float:
+        """The largest gradient entry, in the unconstrained, unit-scaled parameters."""
+        return float(np.max(np.abs(np.asarray(self.record.gradient))))
+
+    @property
+    def steps(self) -> int:
+        """How many points were evaluated."""
+        return int(self.record.steps)
+
+    @property
+    def failed_solves(self) -> int:
+        """How many of them the model could not be solved at."""
+        return int(self.record.failed_solves)
+
+    @property
+    def value_nans(self) -> int:
+        """How many gave an objective that was not finite, though the solve succeeded."""
+        return int(self.record.value_nans)
+
+    @property
+    def gradient_nans(self) -> int:
+        """How many gave a finite objective with a gradient that was not."""
+        return int(self.record.gradient_nans)
+
+    @cached_property
+    def history(self) -> np.ndarray:
+        """The objective at each evaluated point, infinite where it was not usable."""
+        return np.asarray(self.record.history)[: self.steps]
+
+    @cached_property
+    def predictor(self) -> Any:
+        """The fitted predictor: the one given, with its parameters at the estimates."""
+        return _unpack(self.record.theta, self.problem.predictor)
+
+    @property
+    def data(self) -> Any:
+        """The data that were fitted."""
+        return self.problem.data
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """What the fitted parameters are called, in the order of `covariance`."""
+        return labels(self.problem.predictor)
+
+    @cached_property
+    def estimates(self) -> dict[str, Any]:
+        """The estimates by name, in natural units: a float, or an array of any shape."""
+        return self._by_name(np.asarray(_natural(self.record.theta, self.problem.predictor)))
+
+    @cached_property
+    def breakdown(self) -> dict[str, float]:
+        """The named parts of the objective at the estimates."""
+        parts = _breakdown(self.problem.objective, self.predictor, self.data)
+        return {name: float(part) for name, part in parts.items()}
+
+    def covariance(
+        self,
+        information: InformationKind = "observed",
+        dof: Literal["sample", "residual"] = "sample",
+    ) -> Covariance:
+        """The covariance of the estimates in natural units, fitted noise included.
+
+        **Arguments:**
+
+        - `information`: `"observed"`, the Hessian of the objective; or `"expected"`, the Fisher
+            information, for the NLL of a regular likelihood.
+        - `dof`: `"sample"`, maximum likelihood as it is; or `"residual"`, times `n / (n - p)` for
+            `n` measured values and `p` fitted parameters of the model, as regression programs
+            do, for one fitted noise parameter.
+
+        Raises `ValueError` for other words, and where these do not apply.
+        """
+        if information not in ("observed", "expected"):
+            raise ValueError(f'information is "observed" or "expected", not {information!r}.')
+        if dof not in ("sample", "residual"):
+            raise ValueError(f'dof is "sample" or "residual", not {dof!r}.')
+        covariance = self._observed if information == "observed" else self._expected
+        factor = 1.0 if dof == "sample" else self._residual_factor()
+        return Covariance(covariance.matrix * factor, covariance.determined)
+
+    def standard_errors(
+        self,
+        information: InformationKind = "observed",
+        dof: Literal["sample", "residual"] = "sample",
+    ) -> dict[str, Any]:
+        """The standard errors by name, shaped like `estimates`; see `covariance`.
+
+        Infinite where the data do not determine the parameter.
+        """
+        return self._by_name(np.sqrt(np.diag(self.covariance(information, dof).matrix)))
+
+    def __repr__(self) -> str:
+        return text_table(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
+
+    @cached_property
+    def _observed(self) -> Covariance:
+        if not np.isfinite(self.nll):
+            return self._nothing_known()
+        hessian, to_natural = _hessian(*self._parts())
+        return covariance_of_hessian(np.asarray(hessian), np.asarray(to_natural))
+
+    @cached_property
+    def _expected(self) -> Covariance:
+        if not self.problem.has_curvature:
+            raise ValueError(
+                "The expected information is known for the NLL of a regular likelihood only: "
+                'ask for information="observed".'
+            )
+        if not np.isfinite(self.nll):
+            return self._nothing_known()
+        rows, to_natural = _rows(*self._parts())
+        return covariance_of_rows(np.asarray(rows), np.asarray(to_natural))
+
+    def _parts(self) -> tuple[AbstractObjective, Any, Any]:
+        # The problem's predictor is already prepared for the right kind of derivative.
+        return self.problem.objective, self.predictor, self.data
+
+    def _nothing_known(self) -> Covariance:
+        size = sum(len(label.elements) for label in self.labels)
+        return Covariance(np.diag(np.full(size, np.inf)), np.zeros(size, bool))
+
+    def _residual_factor(self) -> float:
+        noise = [label for label in self.labels if label.path.startswith("likelihood")]
+        if sum(len(label.elements) for label in noise) != 1:
+            raise ValueError(
+                'dof="residual" is the convention for one fitted noise parameter; this fit has '
+                f"{sum(len(label.elements) for label in noise)}."
+            )
+        count = self.data.num_observed
+        fitted = sum(len(label.elements) for label in self.labels) - 1
+        if count <= fitted:
+            raise ValueError(f"{count} measured values leave no residual degrees of freedom.")
+        return count / (count - fitted)
+
+    def _by_name(self, flat: np.ndarray) -> dict[str, Any]:
+        named = {}
+        offset = 0
+        for label in self.labels:
+            size = len(label.elements)
+            piece = flat[offset : offset + size].reshape(label.shape)
+            named[label.name] = float(piece) if label.shape == () else piece
+            offset += size
+        return named
+
+
+def worth_errors(fit: Fit) -> bool:
+    """Whether standard errors mean something here and are cheap enough to show unasked."""
+    return fit.success and fit.record.theta.size <= FORWARD_LIMIT
+
+
+_unpack = eqx.filter_jit(unpack)
+_natural = eqx.filter_jit(natural)
+_hessian = eqx.filter_jit(observed_information)
+_rows = eqx.filter_jit(expected_rows)
+
+
+@eqx.filter_jit
+def _breakdown(objective: AbstractObjective, predictor: Any, data: Any) -> dict[str, Array]:
+    return objective.breakdown(resolve(predictor), data)

@@ -1,0 +1,108 @@
+"""Whether a fit can start at all: found before anything costly is compiled."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from .._compile import Lowered
+from .._objective import AbstractObjective, Evaluation
+from .._parameters import Parameter, is_parameter, labels, resolve, trainable_size
+from .._result import RESULTS
+
+
+class StartError(ValueError):
+    """The objective cannot be evaluated at the start."""
+
+
+def check_trainable(predictor: Any) -> int:
+    """The number of trainable numbers; `ValueError` where there is none."""
+    size = trainable_size(predictor)
+    if size == 0:
+        raise ValueError(
+            "The predictor has no trainable leaves: every parameter is known or frozen. Make one "
+            "with likelihax.positive(...), bounded(...) or real(...), or give arrays as fields."
+        )
+    return size
+
+
+def check_dtypes(predictor: Any, data: Any) -> None:
+    """`ValueError` where a trainable leaf has another floating dtype than the data."""
+    values = getattr(data, "values", None)
+    if not eqx.is_array(values):
+        return
+    for path, leaf in jtu.tree_leaves_with_path(predictor, is_leaf=is_parameter):
+        array = leaf.value if isinstance(leaf, Parameter) else leaf
+        if eqx.is_inexact_array(array) and array.dtype != values.dtype:
+            raise ValueError(
+                f"predictor{jtu.keystr(path)} is {array.dtype}, the data are {values.dtype}: "
+                'call jax.config.update("jax_enable_x64", True) before the model is built, or '
+                "convert one to the other."
+            )
+
+
+def begin_check(
+    objective: AbstractObjective, predictor: Any, data: Any
+) -> Callable[[], None]:
+    """Begins to evaluate the objective once, without derivatives; returns what finishes it.
+
+    Finishing raises `StartError` where the objective cannot be evaluated. In between, it is
+    compiled on another thread, while the caller traces what comes next on this one.
+    """
+    lowered = Lowered(_evaluate, (objective, predictor, data))
+    with_own_thread = ThreadPoolExecutor(max_workers=1)
+    executable = with_own_thread.submit(lowered.compile)
+    with_own_thread.shutdown(wait=False)
+
+    def finish() -> None:
+        evaluation = jax.device_get(executable.result()(lowered.arrays))
+        _judge(evaluation, predictor, data)
+
+    return finish
+
+
+def _evaluate(objective: AbstractObjective, predictor: Any, data: Any) -> Evaluation:
+    return objective.evaluate(resolve(predictor), data)
+
+
+def _judge(evaluation: Evaluation, predictor: Any, data: Any) -> None:
+    if evaluation.result != RESULTS.successful:
+        raise StartError(_unsolved(evaluation, predictor, data))
+    if not np.isfinite(evaluation.total):
+        name = getattr(data, "name", "the data")
+        raise StartError(
+            f"{name}: the objective is {float(evaluation.total)} at the start, with "
+            f"{_values(predictor)}. A prediction there is not finite or lies where the likelihood "
+            "has no density. Start elsewhere, or choose another likelihood."
+        )
+
+
+def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
+    last = float(np.asarray(data.times)[-1])
+    reached = float(evaluation.time_reached)
+    # The solver reports only the measured times that it passed.
+    how_far = f"t = {reached:g}" if np.isfinite(reached) else "not even the first time"
+    return (
+        f"{data.name}: the model could not be solved at the start. It reached {how_far} of "
+        f"t = {last:g} in {int(evaluation.num_steps)} steps, with {_values(predictor)}. "
+        f"{RESULTS[evaluation.result]} Start elsewhere, allow more steps (max_steps), loosen the "
+        "tolerances, or choose a solver for stiff equations."
+    )
+
+
+def _values(predictor: Any) -> str:
+    leaves = [
+        leaf
+        for leaf in jtu.tree_leaves(predictor, is_leaf=is_parameter)
+        if (leaf.trainable if isinstance(leaf, Parameter) else eqx.is_inexact_array(leaf))
+    ]
+    arrays = [np.asarray(leaf.value if isinstance(leaf, Parameter) else leaf) for leaf in leaves]
+    show = lambda array: np.array2string(array, precision=4, threshold=8)
+    return ", ".join(
+        f"{label.name} = {show(array)}"
+        for label, array in zip(labels(predictor), arrays, strict=True)
+    )

@@ -1,0 +1,122 @@
+"""A fit as a table that a person likes to read, in a terminal and in a notebook."""
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ._report import Fit
+
+_WIDTH = 96
+# A leaf with more elements than this, a network's weights say, is summed up in one row.
+_LONGEST_LEAF = 16
+
+
+def text_table(fit: "Fit") -> str:
+    """The table as plain text."""
+    return _render(fit, record=False)
+
+
+def html_table(fit: "Fit") -> str:
+    """The table as HTML, for notebooks."""
+    return _render(fit, record=True)
+
+
+def _render(fit: "Fit", record: bool) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=_WIDTH, record=record, highlight=False, markup=False)
+    console.print(Group(_headline(fit), _parameters(fit), *_account(fit)))
+    if not record:
+        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+    form = '<pre style="line-height:1.25;font-family:monospace">{code}</pre>'
+    return console.export_html(inline_styles=True, code_format=form)
+
+
+def _headline(fit: "Fit") -> Text:
+    method = type(fit.method).__name__
+    if fit.success:
+        return Text(f"Fit by {method}: converged in {fit.steps} steps", style="bold")
+    return Text(f"Fit by {method}: NOT CONVERGED. {fit.message}", style="bold red")
+
+
+def _parameters(fit: "Fit") -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    with_errors = _errors_to_show(fit)
+    units = any(unit for label in fit.labels for unit in label.units)
+    table.add_column("parameter")
+    table.add_column("estimate", justify="right")
+    table.add_column("standard error", justify="right")
+    table.add_column("relative", justify="right")
+    if units:
+        table.add_column("unit")
+    for label in fit.labels:
+        values = np.ravel(fit.estimates[label.name])
+        errors = None if with_errors is None else np.ravel(with_errors[label.name])
+        for row in _rows(label, values, errors):
+            cells = row if units else row[:-1]
+            table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _errors_to_show(fit: "Fit") -> dict[str, Any] | None:
+    from ._report import worth_errors
+
+    return fit.standard_errors() if worth_errors(fit) else None
+
+
+def _rows(label: Any, values: np.ndarray, errors: np.ndarray | None) -> list[tuple[str, ...]]:
+    if values.size > _LONGEST_LEAF:
+        spread = f"{values.size} values, rms {math.sqrt(float(np.mean(values**2))):.3g}"
+        return [(f"{label.name} {list(label.shape)}", spread, "", "", label.units[0])]
+    rows = []
+    for i, (name, value) in enumerate(zip(label.elements, values, strict=True)):
+        error = None if errors is None else float(errors[i])
+        rows.append((name, *_with_error(float(value), error), label.units[i]))
+    return rows
+
+
+def _with_error(value: float, error: float | None) -> tuple[str, str, str]:
+    if error is None or not math.isfinite(value):
+        return f"{value:.6g}", "", ""
+    if not math.isfinite(error):
+        return f"{value:.6g}", "not determined", ""
+    if error == 0:
+        return f"{value:.6g}", "0", ""
+    # Two digits of the error, and as many places of the estimate as it leaves meaning in.
+    places = 1 - math.floor(math.log10(error))
+    relative = f"{100 * error / abs(value):.2g} %" if value else ""
+    if -6 < places < 10:
+        places = max(places, 0)
+        return f"{value:.{places}f}", f"{error:.{places}f}", relative
+    digits = max(places + math.floor(math.log10(abs(value) or 1.0)), 1)
+    return f"{value:.{digits}e}", f"{error:.1e}", relative
+
+
+def _account(fit: "Fit") -> list[Text]:
+    lines = []
+    count = getattr(fit.data, "num_observed", None)
+    values = "" if count is None else f" of {count} measured values"
+    lines.append(f"NLL {fit.nll:.8g}{values}{_parts(fit)}")
+    lines.append(
+        f"largest gradient {fit.gradient_norm:.1e}; failed solves {fit.failed_solves}, "
+        f"non-finite values {fit.value_nans}, non-finite gradients {fit.gradient_nans}"
+    )
+    lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
+    if not fit.success:
+        lines.append("No standard errors: they mean nothing away from a minimum.")
+    return [Text(line, style="dim") for line in lines]
+
+
+def _parts(fit: "Fit") -> str:
+    if not math.isfinite(fit.nll) or len(fit.breakdown) < 2:
+        return ""
+    return " (" + ", ".join(f"{name} {part:.6g}" for name, part in fit.breakdown.items()) + ")"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,5 @@
+"""Models: anything from inputs to a prediction that has to be solved."""
+
+from ._ode import ODE as ODE
+from ._simulator import AbstractSimulator as AbstractSimulator
+from ._simulator import Simulation as Simulation

@@ -1,0 +1,66 @@
+"""What a model is that has to be solved, and may fail to be."""
+
+import abc
+from typing import Any, Literal, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from .._result import RESULTS
+
+
+class Simulation(eqx.Module):
+    """A prediction and whether it could be computed.
+
+    **Attributes:**
+
+    - `values`: the prediction, shaped like the measured values.
+    - `result`: how the solve ended.
+    - `time_reached`: the last requested time that was solved for.
+    - `num_steps`: how many steps the solver tried.
+    """
+
+    values: Array
+    result: RESULTS
+    time_reached: Float[Array, ""]
+    num_steps: Array
+
+    @property
+    def success(self) -> Bool[Array, ""]:
+        """Whether the solve succeeded."""
+        return self.result == RESULTS.successful
+
+
+class AbstractSimulator(eqx.Module):
+    """A model that is solved numerically: a failed solve is a value, not an exception."""
+
+    @abc.abstractmethod
+    def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
+        """Predicts the measured values at `times`, and says whether that succeeded."""
+
+    @abc.abstractmethod
+    def differentiated(self, mode: Literal["forward", "reverse"]) -> Self:
+        """The same model, prepared for derivatives of one kind."""
+
+    @abc.abstractmethod
+    def check(self, times: Any, inputs: Any, name: str) -> None:
+        """Raises `ValueError` where the model cannot be asked for these times."""
+
+
+def simulate(model: Any, arguments: tuple[Any, ...]) -> Simulation:
+    """The prediction of any model, a solved one or a plain callable."""
+    if isinstance(model, AbstractSimulator):
+        return model.simulate(*arguments)
+    values = model(*arguments)
+    if not eqx.is_array(values):
+        raise ValueError(
+            f"The model returned {type(values).__name__}; a likelihood needs one array, shaped "
+            "like the measured values."
+        )
+    return Simulation(
+        values=values,
+        result=RESULTS.successful,
+        time_reached=jnp.asarray(jnp.inf, values.dtype),
+        num_steps=jnp.asarray(0),
+    )
