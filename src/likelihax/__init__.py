@@ -3,6 +3,7 @@
 from . import fits as fits
 from . import likelihoods as likelihoods
 from . import models as models
+from . import plot as plot
 from ._data import AbstractData as AbstractData
 from ._data import Dataset as Dataset
 from ._data import Experiment as Experiment

@@ -47,7 +47,7 @@ class Lowered:
         def flat(arrays: list[Any], *carry: Any) -> Any:
             return function(*rebuild(arrays), *carry)
 
-        self.carry = None
+        self.carry: Any = None
         if initial is not None:
             shapes = jax.eval_shape(lambda arrays: initial(*rebuild(arrays)), self.arrays)
             self.carry = jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

@@ -96,4 +96,3 @@ def _covariance(
 
 def _to_natural(theta: Array, predictor: Any) -> Array:
     return jax.jacfwd(lambda vector: natural(vector, predictor))(theta)
-

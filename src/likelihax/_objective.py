@@ -41,12 +41,14 @@ class Observations(eqx.Module):
     - `values`: the measured values, stand-ins where nothing was measured.
     - `observed`: where something was measured.
     - `result`: how the solve behind the prediction ended.
+    - `accuracy`: the relative error of the prediction that is to be expected.
     """
 
     outputs: tuple[Array, ...]
     values: Array
     observed: Array
     result: RESULTS
+    accuracy: float = eqx.field(static=True)
 
 
 class AbstractObjective(eqx.Module):
@@ -119,7 +121,13 @@ class NLL(AbstractObjective):
         # `nll` compares shapes; it is traced for that and dropped by the compiler.
         likelihood.nll(simulation.values, data.values)
         outputs = likelihood.outputs(simulation.values)
-        return Observations(outputs, data.values, data.observed, simulation.result)
+        return Observations(
+            outputs=outputs,
+            values=data.values,
+            observed=data.observed,
+            result=simulation.result,
+            accuracy=simulation.accuracy,
+        )
 
 
 @final

@@ -193,9 +193,7 @@ def labels(tree: PyTree) -> tuple[Label, ...]:
         path if short.count(name) > 1 else name
         for (path, _), name in zip(found, short, strict=True)
     ]
-    return tuple(
-        _label(path, name, leaf) for (path, leaf), name in zip(found, names, strict=True)
-    )
+    return tuple(_label(path, name, leaf) for (path, leaf), name in zip(found, names, strict=True))
 
 
 def pack(tree: PyTree) -> Float[Array, " size"]:
@@ -303,7 +301,7 @@ def _check_inside(value: Array, constraint: Constraint, name: Any) -> None:
         where = f"parameter {name!r}" if name else "a parameter"
         raise ValueError(
             f"The start of {where}, {np.asarray(value)}, is not strictly inside its constraint "
-            f"({_describe(constraint)}). Start from an interior point, or choose another constraint."
+            f"({_describe(constraint)}). Start from an interior point, or choose another one."
         )
 
 

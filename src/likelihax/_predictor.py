@@ -1,6 +1,6 @@
 """Model and likelihood together: what is fitted, sampled and scored."""
 
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, final
 
 import equinox as eqx
 from numpyro.distributions import Distribution
@@ -45,6 +45,6 @@ class Predictor(eqx.Module):
         """The prediction itself, and whether it could be computed."""
         return simulate_model(resolve(self.model), arguments)
 
-    def differentiated(self, mode: Literal["forward", "reverse"]) -> Self:
+    def differentiated(self, mode: Literal["forward", "reverse"]) -> "Predictor":
         """The same predictor, its solvers prepared for derivatives of one kind."""
         return map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), self)

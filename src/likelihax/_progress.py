@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -19,7 +19,7 @@ class Progress:
         self._shown = interactive() if shown is None else shown
         self._bar: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(

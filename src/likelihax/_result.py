@@ -1,22 +1,38 @@
 """What may happen to a fit, as values: Optimistix's and Diffrax's results and our own."""
 
+from typing import Any
+
 import diffrax as dfx
 
 
 class RESULTS(dfx.RESULTS):
-    """How a fit or a solve ended. `RESULTS[result]` is the sentence for people."""
+    """How a fit or a solve ended; every sentence says what happened and what to try."""
 
-    successful = ""
-    start_failed = (
+    successful: Any = ""
+    start_failed: Any = (
         "The NLL could not be evaluated at the start: nothing was fitted. Start elsewhere, or "
         "allow the solver more steps."
     )
-    stalled = (
+    stalled: Any = (
         "No further step lowered the NLL, yet its gradient is not zero: the best point found is "
         "returned. Tighten the solver's tolerances, or loosen the fit's."
     )
-    frozen = (
+    runaway: Any = (
+        "The NLL keeps falling, ever more slowly, while some parameters run off towards the edge "
+        "of their range, where it no longer depends on them: there is no minimum here. Start "
+        "elsewhere, bound or freeze these parameters, or simplify the model."
+    )
+    frozen: Any = (
         "The gradient was not finite over and over, so the last updates were all skipped: the "
         "best point found is returned. Start elsewhere, or lower the step size."
     )
-    interrupted = "Interrupted by the user: the best point found so far is returned."
+    steps_used_up: Any = (
+        "All steps were used before the gradient was small: the best point found is returned. "
+        "Allow more steps (max_steps), or go on from this fit's predictor."
+    )
+    interrupted: Any = "Interrupted by the user: the best point found so far is returned."
+
+
+def describe(result: RESULTS) -> str:
+    """The sentence for a result."""
+    return RESULTS[result]  # type: ignore[misc]

@@ -26,7 +26,7 @@ class BFGS(AbstractMethod):
     - `max_steps`: after how many evaluations to give up.
     """
 
-    tolerance: float = eqx.field(static=True, default=1e-6)
+    tolerance: float = eqx.field(static=True, default=1e-4)
     max_steps: int = eqx.field(static=True, default=2048)
 
     def __check_init__(self) -> None:
@@ -77,5 +77,5 @@ class BFGS(AbstractMethod):
 
     def _solver_state(self, theta: Array) -> Any:
         scalar = eqx.filter_eval_shape(lambda: jnp.zeros((), theta.dtype))
-        no_aux = None
-        return self._solver().init(lambda y, args: (0.0, None), theta, None, {}, scalar, no_aux, frozenset())
+        unused = lambda y, args: (jnp.zeros((), theta.dtype), None)
+        return self._solver().init(unused, theta, None, {}, scalar, None, frozenset())

@@ -40,7 +40,8 @@ class GradientDescent(AbstractMethod):
     - `tolerance`: the gradient's length that is good enough.
     """
 
-    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    # mypy orders it behind the base class's `max_steps`, which has no default there.
+    optimiser: optax.GradientTransformation = eqx.field(static=True)  # type: ignore[misc]
     max_steps: int = eqx.field(static=True, default=2000)
     tolerance: float = eqx.field(static=True, default=1e-4)
 
@@ -75,9 +76,7 @@ class GradientDescent(AbstractMethod):
         length = jnp.sqrt(jnp.sum(outcome.gradient**2))
         record = record.end(usable & (length <= self.tolerance), RESULTS.successful)
 
-        update, optimiser = self.optimiser.update(
-            outcome.gradient, state.optimiser, state.trial
-        )
+        update, optimiser = self.optimiser.update(outcome.gradient, state.optimiser, state.trial)
         onward = optax.apply_updates(state.trial, update)
         back = 0.5 * (state.trial + state.anchor)
         unusable = jnp.where(usable, 0, state.unusable + 1)

@@ -3,30 +3,62 @@
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .._result import RESULTS
 from ._method import AbstractMethod, Record, new_record
 from ._problem import Linearisation, Problem
 
+# How long the first step may be, as a share of a unit step in every parameter: for the first
+# attempt, and for each further one where an attempt let parameters run off to where the data
+# say nothing of them.
+_FIRST_RADII = (0.1, 0.01, 1.0)
+
 
 class _Model(eqx.Module):
-    """The local quadratic model, its columns scaled to length one, by its singular values."""
+    """The local quadratic model, its columns scaled, by its singular values.
 
-    back: Float[Array, "size size"]
+    - `scale`: the longest that each column has been at an accepted point.
+    - `directions`, `singular`, `projection`: the right singular vectors and the singular values
+        of the scaled rows, and the residual along the left ones.
+    - `usable`: the singular values above rounding.
+    - `offset`: the length of the residual's projection on the columns: how many standard
+        errors away the model's minimum is.
+    - `offset_in_reach`: the same, on usable directions only.
+    - `rank`: how many directions the data determine here.
+    """
+
+    scale: Float[Array, " size"]
+    directions: Float[Array, "size size"]
     singular: Float[Array, " size"]
     projection: Float[Array, " size"]
+    usable: Bool[Array, " size"]
     offset: Float[Array, ""]
+    offset_in_reach: Float[Array, ""]
+    rank: Int[Array, ""]
+
+
+class _Step(eqx.Module):
+    """A proposed step: how long it is in the scaled norm, and what the model promises."""
+
+    change: Float[Array, " size"]
+    length: Float[Array, ""]
+    predicted: Float[Array, ""]
+    slope: Float[Array, ""]
 
 
 class _State(eqx.Module):
+    """What goes on from step to step; `rank` is the largest seen, `attempt` counts from 0."""
+
     trial: Float[Array, " size"]
-    predicted: Float[Array, ""]
-    damping: Float[Array, ""]
-    growth: Float[Array, ""]
+    radius: Float[Array, ""]
+    step: _Step
     model: _Model
+    rank: Int[Array, ""]
+    attempt: Int[Array, ""]
 
 
 @final
@@ -40,15 +72,16 @@ class LevenbergMarquardt(AbstractMethod):
 
     It has converged when the undamped step that remains is at most `tolerance` standard errors
     long: the relative-offset criterion of Bates and Watts (1981, Technometrics 23, 179-183),
-    or when it is below what rounding in the prediction lets one see.
+    or when it is below what the error of the predictions lets one see.
 
     **Arguments:**
 
     - `tolerance`: the distance to the optimum, in standard errors, that is good enough.
     - `max_steps`: after how many evaluations to give up.
 
-    The damping follows Nielsen (1999, IMM-REP-1999-05), on columns scaled to length one
-    (Marquardt 1963).
+    The trust region follows More (1978, Lecture Notes in Mathematics 630, 105-116). Where an
+    attempt ends with parameters that ran off to where the data say nothing of them, the fit
+    begins again with another first radius before it reports so.
     """
 
     tolerance: float = eqx.field(static=True, default=1e-6)
@@ -71,76 +104,134 @@ class LevenbergMarquardt(AbstractMethod):
     def init(self, problem: Problem, key: Array | None) -> tuple[Record, _State]:
         """Nothing is known yet: the first step evaluates the start."""
         theta = problem.start()
-        zero = jnp.zeros((), theta.dtype)
-        size = theta.size
-        model = _Model(
-            jnp.zeros((size, size), theta.dtype),
-            jnp.zeros_like(theta),
-            jnp.zeros_like(theta),
-            zero + jnp.inf,
-        )
-        state = _State(theta, zero, zero + 1e-3, zero + 2.0, model)
-        return new_record(theta, self.max_steps), state
+        return new_record(theta, self.max_steps), _begin(theta, jnp.asarray(0))
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point, accepts it or not, and proposes the next."""
         linear = problem.linearise(state.trial)
         outcome = linear.outcome
-        model = _factorise(linear)
-        first = record.steps == 0
-        gain = (record.total - outcome.total) / jnp.where(first, 1.0, state.predicted)
-        # Where the promised gain is lost in rounding, the gradient still tells.
-        eps = jnp.finfo(state.trial.dtype).eps
-        unresolved = state.predicted <= 64 * eps * jnp.abs(record.total)
+        model = _factorise(linear, state.model.scale)
+        first = ~jnp.isfinite(record.total)
+        actual = record.total - outcome.total
+        # Where the promised gain is lost in the error of the predictions, the gradient, which
+        # suffers less from it, still tells.
+        noise = linear.blur * _length(linear.residual)
+        unresolved = (state.step.predicted <= noise) & (actual >= -noise)
         closer = unresolved & (model.offset < state.model.offset)
-        accept = jnp.isfinite(outcome.total) & (first | (gain > 1e-4) | closer)
-
+        accept = jnp.isfinite(outcome.total) & (
+            first | (actual > 1e-4 * state.step.predicted) | closer
+        )
+        gain = jnp.where(closer, state.step.predicted, actual)
+        radius = jnp.where(first, _first_radius(model, state), _next_radius(state, gain))
         record = record.count(outcome).move(accept, state.trial, outcome)
-        damping, growth = _next_damping(state, gain, accept & ~first, first, closer)
         model = jtu.tree_map(lambda a, b: jnp.where(accept, a, b), model, state.model)
-        step, predicted = _damped_step(model, damping)
-        trial = record.theta + step
+        step = _propose(model, radius)
+        rank = jnp.maximum(state.rank, model.rank)
+        trial = record.theta + step.change
 
-        floor = 4 * eps * linear.resolution
+        near = jnp.maximum(self.tolerance, linear.blur)
+        there = model.offset <= near
+        converged = accept & there & (model.rank == rank)
+        lost = accept & ~converged & (there | (model.offset_in_reach <= near))
+        again = lost & (state.attempt + 1 < len(_FIRST_RADII))
+        moved = jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta)
         record = record.end(first & ~accept, RESULTS.start_failed)
-        near = model.offset <= jnp.maximum(self.tolerance, jnp.where(accept, floor, 0.0))
-        record = record.end(near & accept, RESULTS.successful)
-        moved = jnp.any(trial != record.theta)
-        record = record.end(~moved, RESULTS.stalled)
-        return record, _State(trial, predicted, damping, growth, model)
+        record = record.end(converged, RESULTS.successful)
+        record = record.end(lost & ~again, RESULTS.runaway)
+        record = record.end(~moved & ~again, RESULTS.stalled)
+
+        start = problem.start()
+        onward = _State(trial, radius, step, model, rank, state.attempt)
+        choose = lambda new, old: jnp.where(again, new, old)
+        state = jtu.tree_map(choose, _begin(start, state.attempt + 1), onward)
+        return record.forget(again, start), state
 
 
-def _factorise(linear: Linearisation) -> _Model:
+def _begin(theta: Array, attempt: Array) -> _State:
+    zero, zeros = jnp.zeros((), theta.dtype), jnp.zeros_like(theta)
+    square = jnp.zeros((theta.size, theta.size), theta.dtype)
+    none, far = jnp.asarray(0), zero + jnp.inf
+    model = _Model(zeros, square, zeros, zeros, zeros > 0, far, far, none)
+    return _State(theta, zero, _Step(zeros, zero, zero, zero), model, none, attempt)
+
+
+def _first_radius(model: _Model, state: _State) -> Array:
+    share = jnp.asarray(_FIRST_RADII, model.scale.dtype)[state.attempt]
+    return share * _length(model.scale)
+
+
+def _factorise(linear: Linearisation, longest: Array) -> _Model:
     rows, residual = linear.rows, linear.residual
     size = rows.shape[1]
     if rows.shape[0] < size:
         rows = jnp.pad(rows, ((0, size - rows.shape[0]), (0, 0)))
         residual = jnp.pad(residual, (0, size - residual.shape[0]))
-    lengths = jnp.sqrt(jnp.sum(rows**2, axis=0))
-    scale = jnp.where(lengths > 0, lengths, 1.0)
-    orthogonal, upper = jnp.linalg.qr(rows / scale)
-    left, singular, right = jnp.linalg.svd(upper)
-    projection = left.T @ (orthogonal.T @ residual)
-    # Directions that the data do not determine have no optimum to be far from.
-    tiny = size * jnp.finfo(rows.dtype).eps * singular[0]
-    determined = singular > tiny
-    offset = jnp.sqrt(jnp.sum(jnp.where(determined, projection, 0.0) ** 2))
-    return _Model(right.T / scale[:, None], singular, projection, offset)
+    lengths = jnp.linalg.norm(rows, axis=0)
+    divisor = _nonzero(lengths)
+    orthogonal, upper = jnp.linalg.qr(rows / divisor[None, :])
+    rotated = orthogonal.T @ residual
+    # The longest that each column has been: one that fades, since its parameter runs off to
+    # where it no longer matters, must not make that parameter's steps grow without bound.
+    longest = jnp.maximum(longest, lengths)
+    tiny = size * jnp.finfo(rows.dtype).eps
+    left, singular, right = jnp.linalg.svd(upper * (divisor / _nonzero(longest))[None, :])
+    projection = left.T @ rotated
+    usable = singular > tiny * singular[0]
+    # Once more with the columns as they are now. Directions that the data do not determine have
+    # no optimum to be far from: their projections only hold rounding.
+    now_left, now_singular, _ = jnp.linalg.svd(upper)
+    determined = now_singular > tiny * now_singular[0]
+    return _Model(
+        scale=longest,
+        directions=right.T,
+        singular=singular,
+        projection=projection,
+        usable=usable,
+        offset=_length(jnp.where(determined, now_left.T @ rotated, 0.0)),
+        offset_in_reach=_length(jnp.where(usable, projection, 0.0)),
+        rank=jnp.sum(determined),
+    )
 
 
-def _damped_step(model: _Model, damping: Array) -> tuple[Array, Array]:
-    filtered = model.singular / (model.singular**2 + damping) * model.projection
-    filtered = jnp.where(model.singular > 0, filtered, 0.0)
-    moved = model.singular * filtered
-    predicted = jnp.sum(moved * (model.projection - 0.5 * moved))
-    return -(model.back @ filtered), predicted
+def _propose(model: _Model, radius: Array) -> _Step:
+    """The best step within the radius: damped just enough (More 1978)."""
+    singular, projection = model.singular, model.projection
+    curvature = jnp.where(model.usable, singular**2, 1.0)
+    gradient = jnp.where(model.usable, singular * projection, 0.0)
+
+    def tighten(_: int, damping: Array) -> Array:
+        part = gradient / (curvature + damping)
+        length = _length(part)
+        slope = jnp.sum(part**2 / (curvature + damping))
+        newton = (length - radius) / radius * length**2 / jnp.where(slope > 0, slope, 1.0)
+        return jnp.maximum(damping + newton, 0.0)
+
+    damping = jax.lax.fori_loop(0, 10, tighten, jnp.zeros_like(radius))
+    part = gradient / (curvature + damping)
+    moved = jnp.where(model.usable, singular, 0.0) * part
+    return _Step(
+        change=-(model.directions @ part) / _nonzero(model.scale),
+        length=_length(part),
+        predicted=jnp.sum(moved * (projection - 0.5 * moved)),
+        slope=jnp.sum(moved * projection),
+    )
 
 
-def _next_damping(
-    state: _State, gain: Array, accepted: Array, first: Array, closer: Array
-) -> tuple[Array, Array]:
-    trusted = jnp.where(closer, 1.0, jnp.clip(gain, 0.0, 1.0))
-    lower = state.damping * jnp.maximum(0.1, 1 - (2 * trusted - 1) ** 3)
-    damping = jnp.where(accepted, lower, state.damping * state.growth)
-    growth = jnp.where(accepted, 2.0, 2 * state.growth)
-    return jnp.where(first, state.damping, damping), jnp.where(first, state.growth, growth)
+def _next_radius(state: _State, actual: Array) -> Array:
+    step = state.step
+    gain = actual / jnp.where(step.predicted > 0, step.predicted, 1.0)
+    # Where the parabola through both values and the slope has its minimum.
+    parabola = 0.5 * step.slope / (step.slope - actual)
+    shrink = jnp.where(actual >= 0, 0.5, jnp.clip(parabola, 0.1, 0.5))
+    shrink = jnp.where(jnp.isfinite(actual), shrink, 0.1)
+    shorter = shrink * jnp.minimum(state.radius, 10 * step.length)
+    longer = jnp.where(gain >= 0.75, jnp.maximum(state.radius, 2 * step.length), state.radius)
+    return jnp.where(gain > 0.25, longer, shorter)
+
+
+def _length(vector: Array) -> Array:
+    return jnp.sqrt(jnp.sum(vector**2))
+
+
+def _nonzero(lengths: Array) -> Array:
+    return jnp.where(lengths > 0, lengths, 1.0)

@@ -40,9 +40,7 @@ def run(
 
     `check` begins a check of the start and returns what finishes it; see `compiled`.
     """
-    chunk, arrays, fresh = compiled(
-        _advance, method, problem, key, initial=_initial, check=check
-    )
+    chunk, arrays, fresh = compiled(_advance, method, problem, key, initial=_initial, check=check)
     record, state, _ = chunk.carry
     steps = 0
     started = time.perf_counter()
@@ -88,7 +86,7 @@ def _advance(method: AbstractMethod, problem: Problem, key: Array | None, carry:
     def step(carry: Any) -> Any:
         record, state = method.step(problem, *carry)
         exhausted = record.steps >= method.max_steps
-        return record.end(exhausted, RESULTS.nonlinear_max_steps_reached), state
+        return record.end(exhausted, RESULTS.steps_used_up), state
 
     return jax.lax.while_loop(unfinished, step, (record, state))
 

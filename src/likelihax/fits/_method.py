@@ -65,6 +65,12 @@ class Record(eqx.Module):
             ),
         )
 
+    def forget(self, now: Bool[Array, ""], start: Array) -> "Record":
+        """The account back at the start where `now`, as if nothing had been found yet."""
+        theta = jnp.where(now, start, self.theta)
+        total = jnp.where(now, jnp.inf, self.total)
+        return eqx.tree_at(lambda r: (r.theta, r.total), self, (theta, total))
+
     def end(self, now: Bool[Array, ""], result: RESULTS) -> "Record":
         """The account ended with `result` where `now`, unless it had ended before."""
         first = now & ~self.done

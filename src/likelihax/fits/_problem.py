@@ -38,14 +38,14 @@ class Linearisation(eqx.Module):
     """The objective near a point as half the squared length of `rows @ step + residual`.
 
     `rows.T @ residual` is the exact gradient; `rows.T @ rows` a positive curvature that
-    equals the Fisher information in expectation. `resolution` times the machine epsilon is
-    how far rounding in the predictions shifts `residual`.
+    equals the Fisher information in expectation. `blur` is how far the error of
+    the predictions, from rounding or from a solver's tolerance, may shift `residual`.
     """
 
     outcome: Outcome
     rows: Float[Array, "rows size"]
     residual: Float[Array, " rows"]
-    resolution: Float[Array, ""]
+    blur: Float[Array, ""]
 
 
 class Problem(eqx.Module):
@@ -110,13 +110,13 @@ class Problem(eqx.Module):
             outcome=outcome,
             rows=jnp.where(usable, rows, 0.0),
             residual=jnp.where(usable, residual, 0.0),
-            resolution=jnp.where(usable, jnp.sqrt(jnp.sum(size**2)), 0.0),
+            blur=jnp.where(usable, seen.accuracy * jnp.sqrt(jnp.sum(size**2)), 0.0),
         )
 
 
 def screen(total: Array, gradient: Array, result: RESULTS) -> Outcome:
     """Turns whatever came out of an evaluation into an `Outcome` without NaN."""
-    failed = result != RESULTS.successful
+    failed = jnp.asarray(result != RESULTS.successful)
     value_nan = ~failed & ~jnp.isfinite(total)
     gradient_nan = ~failed & ~value_nan & ~jnp.all(jnp.isfinite(gradient))
     usable = ~(failed | value_nan | gradient_nan)

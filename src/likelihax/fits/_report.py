@@ -16,9 +16,9 @@ from .._information import (
     expected_rows,
     observed_information,
 )
-from .._objective import AbstractObjective
+from .._objective import NLL, AbstractObjective
 from .._parameters import Label, labels, natural, resolve, unpack
-from .._result import RESULTS
+from .._result import RESULTS, describe
 from ._method import AbstractMethod, Record
 from ._problem import FORWARD_LIMIT, Problem
 from ._table import html_table, text_table
@@ -56,7 +56,7 @@ class Fit:
     @property
     def message(self) -> str:
         """How the fit ended, in words."""
-        return "Converged." if self.success else RESULTS[self.record.result]
+        return "Converged." if self.success else describe(self.record.result)
 
     @property
     def nll(self) -> float:
@@ -165,24 +165,21 @@ class Fit:
     def _observed(self) -> Covariance:
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        hessian, to_natural = _hessian(*self._parts())
+        hessian, to_natural = _hessian(self.problem.objective, self.predictor, self.data)
         return covariance_of_hessian(np.asarray(hessian), np.asarray(to_natural))
 
     @cached_property
     def _expected(self) -> Covariance:
-        if not self.problem.has_curvature:
+        objective = self.problem.objective
+        if not isinstance(objective, NLL) or not self.problem.has_curvature:
             raise ValueError(
                 "The expected information is known for the NLL of a regular likelihood only: "
                 'ask for information="observed".'
             )
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        rows, to_natural = _rows(*self._parts())
+        rows, to_natural = _rows(objective, self.predictor, self.data)
         return covariance_of_rows(np.asarray(rows), np.asarray(to_natural))
-
-    def _parts(self) -> tuple[AbstractObjective, Any, Any]:
-        # The problem's predictor is already prepared for the right kind of derivative.
-        return self.problem.objective, self.predictor, self.data
 
     def _nothing_known(self) -> Covariance:
         size = sum(len(label.elements) for label in self.labels)

@@ -10,9 +10,11 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compile import Lowered
-from .._objective import AbstractObjective, Evaluation
+from .._data import AbstractData
+from .._objective import NLL, AbstractObjective, Evaluation
 from .._parameters import Parameter, is_parameter, labels, resolve, trainable_size
-from .._result import RESULTS
+from .._predictor import Predictor
+from .._result import RESULTS, describe
 
 
 class StartError(ValueError):
@@ -33,7 +35,7 @@ def check_trainable(predictor: Any) -> int:
 def check_dtypes(predictor: Any, data: Any) -> None:
     """`ValueError` where a trainable leaf has another floating dtype than the data."""
     values = getattr(data, "values", None)
-    if not eqx.is_array(values):
+    if values is None or not eqx.is_array(values):
         return
     for path, leaf in jtu.tree_leaves_with_path(predictor, is_leaf=is_parameter):
         array = leaf.value if isinstance(leaf, Parameter) else leaf
@@ -45,9 +47,7 @@ def check_dtypes(predictor: Any, data: Any) -> None:
             )
 
 
-def begin_check(
-    objective: AbstractObjective, predictor: Any, data: Any
-) -> Callable[[], None]:
+def begin_check(objective: AbstractObjective, predictor: Any, data: Any) -> Callable[[], None]:
     """Begins to evaluate the objective once, without derivatives; returns what finishes it.
 
     Finishing raises `StartError` where the objective cannot be evaluated. In between, it is
@@ -76,9 +76,24 @@ def _judge(evaluation: Evaluation, predictor: Any, data: Any) -> None:
         name = getattr(data, "name", "the data")
         raise StartError(
             f"{name}: the objective is {float(evaluation.total)} at the start, with "
-            f"{_values(predictor)}. A prediction there is not finite or lies where the likelihood "
-            "has no density. Start elsewhere, or choose another likelihood."
+            f"{_values(predictor)}. {_offender(predictor, data)}Start elsewhere, or choose another "
+            "likelihood."
         )
+
+
+def _offender(predictor: Any, data: Any) -> str:
+    """Which measured value has no finite NLL, and what was predicted for it."""
+    if not isinstance(predictor, Predictor) or not isinstance(data, AbstractData):
+        return ""
+    elementwise, simulation = NLL().elementwise(resolve(predictor), data)
+    bad = np.argwhere(~np.isfinite(np.asarray(elementwise)))
+    if not bad.size:
+        return ""
+    index = tuple(int(i) for i in bad[0])
+    return (
+        f"For values{list(index)} = {float(data.values[index]):g} it predicts "
+        f"{float(simulation.values[index]):g}, which the likelihood gives no finite density. "
+    )
 
 
 def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
@@ -89,7 +104,7 @@ def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
     return (
         f"{data.name}: the model could not be solved at the start. It reached {how_far} of "
         f"t = {last:g} in {int(evaluation.num_steps)} steps, with {_values(predictor)}. "
-        f"{RESULTS[evaluation.result]} Start elsewhere, allow more steps (max_steps), loosen the "
+        f"{describe(evaluation.result)} Start elsewhere, allow more steps (max_steps), loosen the "
         "tolerances, or choose a solver for stiff equations."
     )
 

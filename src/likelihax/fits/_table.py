@@ -73,7 +73,7 @@ def _rows(label: Any, values: np.ndarray, errors: np.ndarray | None) -> list[tup
     if values.size > _LONGEST_LEAF:
         spread = f"{values.size} values, rms {math.sqrt(float(np.mean(values**2))):.3g}"
         return [(f"{label.name} {list(label.shape)}", spread, "", "", label.units[0])]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for i, (name, value) in enumerate(zip(label.elements, values, strict=True)):
         error = None if errors is None else float(errors[i])
         rows.append((name, *_with_error(float(value), error), label.units[i]))

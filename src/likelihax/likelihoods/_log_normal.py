@@ -9,7 +9,7 @@ from numpyro import distributions as dist
 
 from .._parameters import Parameter, resolve
 from ._likelihood import AbstractRegularLikelihood, broadcast_noise, check_shapes
-from ._normal import normal_curvature, normal_information, normal_kernel, noise_parameter
+from ._normal import noise_parameter, normal_curvature, normal_information, normal_kernel
 
 
 @final

@@ -88,12 +88,14 @@ class ODE(AbstractSimulator):
         """Solves and observes at `times`, sorted, none before `t0`."""
         solution = self.solve(times, inputs)
         observed = self._observed(times, solution.ys)
+        reached = jnp.asarray(solution.ts)
         success = solution.result == dfx.RESULTS.successful
         return Simulation(
             values=jnp.where(success, observed, jnp.asarray(jnp.inf, observed.dtype)),
             result=RESULTS.promote(solution.result),
-            time_reached=jnp.max(jnp.where(jnp.isfinite(solution.ts), solution.ts, -jnp.inf)),
+            time_reached=jnp.max(jnp.where(jnp.isfinite(reached), reached, -jnp.inf)),
             num_steps=solution.stats["num_steps"],
+            accuracy=self._tolerances(times.dtype)[0],
         )
 
     def solve(self, times: Float[Array, " times"], inputs: Any = None) -> dfx.Solution:
@@ -190,7 +192,7 @@ def _checked_tolerance(value: float | None, what: str) -> float | None:
 def _check_field(field: Callable[..., Any], t0: Array, state: PyTree, inputs: Any) -> None:
     rate = jax.eval_shape(field, t0, state, inputs)
     expected = jax.eval_shape(lambda: state)
-    if jtu.tree_structure(rate) == jtu.tree_structure(expected):
+    if str(jtu.tree_structure(rate)) == str(jtu.tree_structure(expected)):
         pairs = zip(jtu.tree_leaves(rate), jtu.tree_leaves(expected), strict=True)
         if all(hasattr(r, "shape") and r.shape == e.shape for r, e in pairs):
             return

@@ -1,7 +1,7 @@
 """What a model is that has to be solved, and may fail to be."""
 
 import abc
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,17 +19,19 @@ class Simulation(eqx.Module):
     - `result`: how the solve ended.
     - `time_reached`: the last requested time that was solved for.
     - `num_steps`: how many steps the solver tried.
+    - `accuracy`: the relative error of the values that is to be expected.
     """
 
     values: Array
     result: RESULTS
     time_reached: Float[Array, ""]
     num_steps: Array
+    accuracy: float = eqx.field(static=True)
 
     @property
     def success(self) -> Bool[Array, ""]:
         """Whether the solve succeeded."""
-        return self.result == RESULTS.successful
+        return jnp.asarray(self.result == RESULTS.successful)
 
 
 class AbstractSimulator(eqx.Module):
@@ -40,7 +42,7 @@ class AbstractSimulator(eqx.Module):
         """Predicts the measured values at `times`, and says whether that succeeded."""
 
     @abc.abstractmethod
-    def differentiated(self, mode: Literal["forward", "reverse"]) -> Self:
+    def differentiated(self, mode: Literal["forward", "reverse"]) -> "AbstractSimulator":
         """The same model, prepared for derivatives of one kind."""
 
     @abc.abstractmethod
@@ -63,4 +65,5 @@ def simulate(model: Any, arguments: tuple[Any, ...]) -> Simulation:
         result=RESULTS.successful,
         time_reached=jnp.asarray(jnp.inf, values.dtype),
         num_steps=jnp.asarray(0),
+        accuracy=4 * float(jnp.finfo(values.dtype).eps),
     )

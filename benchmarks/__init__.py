@@ -1,0 +1,1 @@
+"""Measurements of likelihax against certified answers and against its peers."""

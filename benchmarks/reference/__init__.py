@@ -1,0 +1,1 @@
+"""Fits of problems with certified answers: `python -m benchmarks.reference PATH`."""

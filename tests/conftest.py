@@ -1,0 +1,49 @@
+"""What every test runs under: float64, no silent promotion, shapes and types checked."""
+
+import os
+import zlib
+from pathlib import Path
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: tests have no screen
+
+import hypothesis
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Annotations are checked at run time in tests only, so users pay nothing for them. The hook must
+# be in place before the first import of the package, in each worker of pytest-xdist, and it stays:
+# a module may be imported late.
+install_import_hook("likelihax", "beartype.beartype")
+
+# The first example compiles, so a deadline would be about that; the same examples at every run.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("house")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def getkey(request):
+    """A source of fresh random keys, the same ones at every run of the same test."""
+    key = jax.random.key(zlib.crc32(request.node.nodeid.encode()))
+
+    def fresh():
+        nonlocal key
+        key, used = jax.random.split(key)
+        return used
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The folder of certified problems, laid beside the checkout rather than in it."""
+    folder = ROOT.parent / "shared" / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"no certified problems: {folder} is not there")
+    return folder
