@@ -30,6 +30,7 @@ def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure
     for a level outside (0, 1), and for a fit whose model cannot be solved.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     data = fit.data
     if not isinstance(data, Experiment):
@@ -53,6 +54,8 @@ def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure
         axis.plot(np.asarray(data.times), values[:, column], "k.", label="measured")
         axis.set_ylabel(name)
     axes[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    # Years and days read better without halves.
+    axes[-1].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     axes[-1].set_xlabel("time")
     return figure
 

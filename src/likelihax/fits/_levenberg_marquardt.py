@@ -199,7 +199,7 @@ def _propose(model: _Model, radius: Array) -> _Step:
     curvature = jnp.where(model.usable, singular**2, 1.0)
     gradient = jnp.where(model.usable, singular * projection, 0.0)
 
-    def tighten(_: int, damping: Array) -> Array:
+    def tighten(_: Array, damping: Array) -> Array:
         part = gradient / (curvature + damping)
         length = _length(part)
         slope = jnp.sum(part**2 / (curvature + damping))
