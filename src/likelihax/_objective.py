@@ -13,6 +13,7 @@ from ._data import AbstractData
 from ._predictor import Predictor
 from ._result import RESULTS
 from .likelihoods import AbstractRegularLikelihood
+from .likelihoods._likelihood import check_shapes
 from .models import AbstractSimulator, Simulation
 
 
@@ -118,8 +119,7 @@ class NLL(AbstractObjective):
         likelihood = predictor.likelihood
         assert isinstance(likelihood, AbstractRegularLikelihood)
         simulation = predictor.simulate(*data.arguments)
-        # `nll` compares shapes; it is traced for that and dropped by the compiler.
-        likelihood.nll(simulation.values, data.values)
+        check_shapes(simulation.values, data.values, type(likelihood).__name__)
         outputs = likelihood.outputs(simulation.values)
         return Observations(
             outputs=outputs,

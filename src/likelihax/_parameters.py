@@ -140,7 +140,7 @@ def frozen(
     unit: str | Sequence[str] | None = None,
 ) -> Any:
     """A known constant: part of the model, never changed by a fit."""
-    start = jnp.asarray(value)
+    start = jnp.asarray(value, dtype=jnp.asarray(value).dtype)
     return _parameter(start, constraints.real, jnp.ones_like(start), False, name, unit)
 
 
@@ -275,10 +275,11 @@ def _from_unit(leaf: Any, flat: Array) -> Any:
 def _as_float(value: Any) -> Array:
     if isinstance(value, Parameter):
         raise ValueError("A Parameter was given where a number or an array is expected.")
-    array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.inexact):
-        return array
-    return array.astype(jnp.result_type(float))
+    given = jnp.asarray(value).dtype
+    dtype = given if jnp.issubdtype(given, jnp.inexact) else jnp.result_type(float)
+    # With the dtype said, the array is not weakly typed, and what is traced with it is traced
+    # once: a fit's own values are not weak either.
+    return jnp.asarray(value, dtype=dtype)
 
 
 def _is_real(constraint: Constraint) -> bool:

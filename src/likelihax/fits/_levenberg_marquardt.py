@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from .._result import RESULTS
 from ._method import AbstractMethod, Record, new_record
@@ -23,8 +23,7 @@ class _Model(eqx.Module):
 
     - `scale`: the longest that each column has been at an accepted point.
     - `directions`, `singular`, `projection`: the right singular vectors and the singular values
-        of the scaled rows, and the residual along the left ones.
-    - `usable`: the singular values above rounding.
+        of the scaled rows (zero below rounding), and the residual along the left ones.
     - `offset`: the length of the residual's projection on the columns: how many standard
         errors away the model's minimum is.
     - `offset_in_reach`: the same, on usable directions only.
@@ -35,7 +34,6 @@ class _Model(eqx.Module):
     directions: Float[Array, "size size"]
     singular: Float[Array, " size"]
     projection: Float[Array, " size"]
-    usable: Bool[Array, " size"]
     offset: Float[Array, ""]
     offset_in_reach: Float[Array, ""]
     rank: Int[Array, ""]
@@ -104,7 +102,12 @@ class LevenbergMarquardt(AbstractMethod):
     def init(self, problem: Problem, key: Array | None) -> tuple[Record, _State]:
         """Nothing is known yet: the first step evaluates the start."""
         theta = problem.start()
-        return new_record(theta, self.max_steps), _begin(theta, jnp.asarray(0))
+        zero, zeros = jnp.zeros((), theta.dtype), jnp.zeros_like(theta)
+        square = jnp.zeros((theta.size, theta.size), theta.dtype)
+        none, far = jnp.asarray(0), zero + jnp.inf
+        model = _Model(zeros, square, zeros, zeros, far, far, none)
+        state = _State(theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
+        return new_record(theta, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point, accepts it or not, and proposes the next."""
@@ -140,19 +143,13 @@ class LevenbergMarquardt(AbstractMethod):
         record = record.end(lost & ~again, RESULTS.runaway)
         record = record.end(~moved & ~again, RESULTS.stalled)
 
+        # Whatever else the state holds is not looked at in a first step.
         start = problem.start()
-        onward = _State(trial, radius, step, model, rank, state.attempt)
         choose = lambda new, old: jnp.where(again, new, old)
-        state = jtu.tree_map(choose, _begin(start, state.attempt + 1), onward)
-        return record.forget(again, start), state
-
-
-def _begin(theta: Array, attempt: Array) -> _State:
-    zero, zeros = jnp.zeros((), theta.dtype), jnp.zeros_like(theta)
-    square = jnp.zeros((theta.size, theta.size), theta.dtype)
-    none, far = jnp.asarray(0), zero + jnp.inf
-    model = _Model(zeros, square, zeros, zeros, zeros > 0, far, far, none)
-    return _State(theta, zero, _Step(zeros, zero, zero, zero), model, none, attempt)
+        model = eqx.tree_at(lambda m: m.scale, model, choose(0.0, model.scale))
+        attempt = state.attempt + again.astype(state.attempt.dtype)
+        trial, rank = choose(start, trial), choose(0, rank)
+        return record.forget(again, start), _State(trial, radius, step, model, rank, attempt)
 
 
 def _first_radius(model: _Model, state: _State) -> Array:
@@ -161,43 +158,40 @@ def _first_radius(model: _Model, state: _State) -> Array:
 
 
 def _factorise(linear: Linearisation, longest: Array) -> _Model:
-    rows, residual = linear.rows, linear.residual
-    size = rows.shape[1]
-    if rows.shape[0] < size:
-        rows = jnp.pad(rows, ((0, size - rows.shape[0]), (0, 0)))
-        residual = jnp.pad(residual, (0, size - residual.shape[0]))
-    lengths = jnp.linalg.norm(rows, axis=0)
+    size = linear.rows.shape[1]
+    lengths = jnp.sqrt(jnp.sum(linear.rows**2, axis=0))
     divisor = _nonzero(lengths)
-    orthogonal, upper = jnp.linalg.qr(rows / divisor[None, :])
-    rotated = orthogonal.T @ residual
+    # The residual rides along as a last column, so that no orthogonal factor is formed.
+    system = jnp.column_stack([linear.rows / divisor[None, :], linear.residual])
+    lacking = max(size + 1 - system.shape[0], 0)
+    triangle = jnp.linalg.qr(jnp.pad(system, ((0, lacking), (0, 0))), mode="r")
+    upper, rotated = triangle[:size, :size], triangle[:size, size]
     # The longest that each column has been: one that fades, since its parameter runs off to
     # where it no longer matters, must not make that parameter's steps grow without bound.
     longest = jnp.maximum(longest, lengths)
-    tiny = size * jnp.finfo(rows.dtype).eps
-    left, singular, right = jnp.linalg.svd(upper * (divisor / _nonzero(longest))[None, :])
-    projection = left.T @ rotated
-    usable = singular > tiny * singular[0]
-    # Once more with the columns as they are now. Directions that the data do not determine have
-    # no optimum to be far from: their projections only hold rounding.
-    now_left, now_singular, _ = jnp.linalg.svd(upper)
-    determined = now_singular > tiny * now_singular[0]
+    faded = upper * (divisor / _nonzero(longest))[None, :]
+    # The second time with the columns as they are now. Directions that the data do not determine
+    # have no optimum to be far from: their projections only hold rounding.
+    left, singular, right = jnp.linalg.svd(jnp.stack([faded, upper]))
+    projections = jnp.einsum("kij,i->kj", left, rotated)
+    reached = singular > size * jnp.finfo(upper.dtype).eps * singular[:, :1]
+    offsets = jnp.sqrt(jnp.sum(jnp.where(reached, projections, 0.0) ** 2, axis=1))
     return _Model(
         scale=longest,
-        directions=right.T,
-        singular=singular,
-        projection=projection,
-        usable=usable,
-        offset=_length(jnp.where(determined, now_left.T @ rotated, 0.0)),
-        offset_in_reach=_length(jnp.where(usable, projection, 0.0)),
-        rank=jnp.sum(determined),
+        directions=right[0].T,
+        singular=jnp.where(reached[0], singular[0], 0.0),
+        projection=projections[0],
+        offset=offsets[1],
+        offset_in_reach=offsets[0],
+        rank=jnp.sum(reached[1]),
     )
 
 
 def _propose(model: _Model, radius: Array) -> _Step:
     """The best step within the radius: damped just enough (More 1978)."""
     singular, projection = model.singular, model.projection
-    curvature = jnp.where(model.usable, singular**2, 1.0)
-    gradient = jnp.where(model.usable, singular * projection, 0.0)
+    curvature = jnp.where(singular > 0, singular**2, 1.0)
+    gradient = singular * projection
 
     def tighten(_: Array, damping: Array) -> Array:
         part = gradient / (curvature + damping)
@@ -208,7 +202,7 @@ def _propose(model: _Model, radius: Array) -> _Step:
 
     damping = jax.lax.fori_loop(0, 10, tighten, jnp.zeros_like(radius))
     part = gradient / (curvature + damping)
-    moved = jnp.where(model.usable, singular, 0.0) * part
+    moved = singular * part
     return _Step(
         change=-(model.directions @ part) / _nonzero(model.scale),
         length=_length(part),

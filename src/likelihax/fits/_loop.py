@@ -74,10 +74,11 @@ def _advance(method: AbstractMethod, problem: Problem, key: Array | None, carry:
     record, state, limit = carry
     # The first chunk starts from zeros: to begin inside the one compiled function is cheaper
     # than to compile another for the beginning.
-    begin = record.steps == 0
-    fresh = method.init(problem, key)
-    choose = lambda new, old: jnp.where(begin, new, old)
-    record, state = jtu.tree_map(choose, fresh, (record, state))
+    record, state = jax.lax.cond(
+        record.steps == 0,
+        lambda: method.init(problem, key),
+        lambda: (record, state),
+    )
 
     def unfinished(carry: Any) -> Array:
         record, _ = carry
