@@ -42,19 +42,27 @@ class LotkaVolterra(eqx.Module):
         )
 
 
-def main() -> lhx.Fit:
-    """Fits, prints the table, draws the picture."""
-    predictor = lhx.Predictor(
+def predictor() -> lhx.Predictor:
+    """The model with its start, and how counts scatter about it."""
+    return lhx.Predictor(
         lhx.ODE(LotkaVolterra(), initial=lhx.positive([30.0, 4.0], name=("hare", "lynx"))),
         lhx.likelihoods.LogNormal(sigma=lhx.positive([0.3, 0.3], name=("hare", "lynx"))),
     )
-    data = lhx.Experiment(
+
+
+def data() -> lhx.Experiment:
+    """The counts."""
+    return lhx.Experiment(
         times=YEARS,
         values=list(zip(HARE, LYNX, strict=True)),
         name="Hudson Bay",
         observables=("hare [thousands]", "lynx [thousands]"),
     )
-    fit = lhx.fit(lhx.NLL(), predictor, data)
+
+
+def main() -> lhx.Fit:
+    """Fits, prints the table, draws the picture."""
+    fit = lhx.fit(lhx.NLL(), predictor(), data())
     print(fit)
     picture = Path("lynx_hare.png").resolve()
     lhx.plot.trajectories(fit).savefig(picture, dpi=120)

@@ -19,6 +19,9 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.constraints import Constraint
 
+# What a person writes: a number, an array, or a list of numbers.
+Numbers = ArrayLike | Sequence[Any]
+
 
 class Parameter(eqx.Module):
     """An array in a model together with what is known about it.
@@ -49,7 +52,7 @@ class Parameter(eqx.Module):
 
 
 def constrained(
-    value: ArrayLike,
+    value: Numbers,
     constraint: Constraint,
     *,
     name: str | Sequence[str] | None = None,
@@ -66,7 +69,7 @@ def constrained(
 
 
 def positive(
-    value: ArrayLike,
+    value: Numbers,
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
@@ -79,7 +82,7 @@ def positive(
 
 
 def bounded(
-    value: ArrayLike,
+    value: Numbers,
     lower: float,
     upper: float,
     *,
@@ -96,7 +99,7 @@ def bounded(
 
 
 def ordered(
-    value: ArrayLike,
+    value: Numbers,
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
@@ -111,9 +114,9 @@ def ordered(
 
 
 def real(
-    value: ArrayLike,
+    value: Numbers,
     *,
-    scale: ArrayLike | None = None,
+    scale: Numbers | None = None,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
 ) -> Any:
@@ -134,7 +137,7 @@ def real(
 
 
 def frozen(
-    value: ArrayLike,
+    value: Numbers,
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
@@ -187,7 +190,7 @@ def labels(tree: PyTree) -> tuple[Label, ...]:
     A leaf's short name is the one it was given, or its field's; where two leaves would
     share a short name both are called by their whole path.
     """
-    found = [(jtu.keystr(path).lstrip("."), leaf) for path, leaf in _trainable(tree)]
+    found = [(_dotted(path), leaf) for path, leaf in _trainable(tree)]
     short = [_short_name(path, leaf) for path, leaf in found]
     names = [
         path if short.count(name) > 1 else name
@@ -349,6 +352,12 @@ def _per_element(
             f"give one {what} for all, or one for each element."
         )
     return tuple(text)
+
+
+def _dotted(path: Any) -> str:
+    # A dictionary's keys read like fields: model.rates.k, not model.rates['k'].
+    steps = (f".{key.key}" if isinstance(key, jtu.DictKey) else str(key) for key in path)
+    return "".join(steps).lstrip(".")
 
 
 def _short_name(path: str, leaf: Any) -> str:

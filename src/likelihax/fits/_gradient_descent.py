@@ -3,6 +3,7 @@
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
@@ -70,13 +71,19 @@ class GradientDescent(AbstractMethod):
         outcome = problem.value_and_gradient(state.trial)
         usable = jnp.isfinite(outcome.total)
         first = record.steps == 0
-        better = usable & (outcome.total < record.total)
+        length = jnp.sqrt(jnp.sum(outcome.gradient**2))
+        converged = usable & (length <= self.tolerance)
+        # The point that converged is kept even where rounding makes an earlier one look better.
+        better = converged | (usable & (outcome.total < record.total))
         record = record.count(outcome).move(better, state.trial, outcome)
         record = record.end(first & ~usable, RESULTS.start_failed)
-        length = jnp.sqrt(jnp.sum(outcome.gradient**2))
-        record = record.end(usable & (length <= self.tolerance), RESULTS.successful)
+        record = record.end(converged, RESULTS.successful)
 
-        update, optimiser = self.optimiser.update(outcome.gradient, state.optimiser, state.trial)
+        # Optax mixes integer counts with floats, which a user's strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            update, optimiser = self.optimiser.update(
+                outcome.gradient, state.optimiser, state.trial
+            )
         onward = optax.apply_updates(state.trial, update)
         back = 0.5 * (state.trial + state.anchor)
         unusable = jnp.where(usable, 0, state.unusable + 1)

@@ -4,10 +4,10 @@ from typing import final
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array
 from numpyro import distributions as dist
 
-from .._parameters import Parameter, resolve
+from .._parameters import Numbers, Parameter, resolve
 from ._likelihood import AbstractRegularLikelihood, broadcast_noise, check_shapes
 from ._normal import noise_parameter, normal_curvature, normal_information, normal_kernel
 
@@ -26,7 +26,7 @@ class LogNormal(AbstractRegularLikelihood):
 
     sigma: Parameter
 
-    def __init__(self, sigma: ArrayLike | Parameter):
+    def __init__(self, sigma: Numbers | Parameter):
         self.sigma = noise_parameter(sigma, "LogNormal: sigma")
 
     def distribution(self, prediction: Array) -> dist.LogNormal:

@@ -5,10 +5,10 @@ from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array
 from numpyro import distributions as dist
 
-from .._parameters import Parameter, known, resolve
+from .._parameters import Numbers, Parameter, known, resolve
 from ._likelihood import AbstractRegularLikelihood, broadcast_noise, check_shapes
 
 
@@ -24,7 +24,7 @@ class Normal(AbstractRegularLikelihood):
 
     scale: Parameter
 
-    def __init__(self, scale: ArrayLike | Parameter):
+    def __init__(self, scale: Numbers | Parameter):
         self.scale = noise_parameter(scale, "Normal: scale")
 
     def distribution(self, prediction: Array) -> dist.Normal:

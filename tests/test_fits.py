@@ -1,0 +1,380 @@
+"""The verb and its methods, against closed forms, SciPy and finite differences."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax import Array
+from problems import LYNX_HARE_CONSTANTS, line_problem, lynx_hare_at
+from scipy.integrate import solve_ivp
+
+import likelihax as lhx
+from examples import lynx_hare
+from likelihax.fits import _loop
+
+
+@pytest.fixture(scope="module")
+def demo_fit():
+    return lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data())
+
+
+def scipy_nll(natural):
+    """The lynx-hare NLL by SciPy alone, in natural units, constants included."""
+    growth, predation, death, conversion = natural[:4]
+
+    def field(t, y):
+        return [(growth - predation * y[1]) * y[0], (conversion * y[0] - death) * y[1]]
+
+    times = np.arange(21.0)
+    solution = solve_ivp(
+        field, (0, 20), natural[4:6], "DOP853", times, rtol=1e-12, atol=1e-12
+    )
+    logs = np.log(np.stack([lynx_hare.HARE, lynx_hare.LYNX]))
+    scaled = (logs - np.log(solution.y)) / natural[6:8, None]
+    return np.sum(0.5 * scaled**2 + np.log(natural[6:8, None])) + LYNX_HARE_CONSTANTS
+
+
+def flat(named):
+    return np.concatenate([np.ravel(value) for value in named.values()])
+
+
+# --- the lynx-hare fit -------------------------------------------------------------------------
+
+
+def test_lynx_hare_minimum(demo_fit):
+    assert demo_fit.success
+    assert demo_fit.nll - LYNX_HARE_CONSTANTS == pytest.approx(-42.740561, abs=1e-6)
+    expected = [0.54001, 0.027156, 0.79660, 0.023702, 34.5992, 5.84374, 0.218380, 0.220084]
+    np.testing.assert_allclose(flat(demo_fit.estimates), expected, rtol=3e-5)
+
+
+def test_lynx_hare_value_and_stationarity_by_scipy(demo_fit):
+    natural = flat(demo_fit.estimates)
+    assert demo_fit.nll == pytest.approx(scipy_nll(natural), abs=1e-6)
+    for i in range(8):
+        step = 1e-4 * natural[i] * np.eye(8)[i]
+        slope = (scipy_nll(natural + step) - scipy_nll(natural - step)) / 2e-4
+        assert abs(slope) < 2e-4, i
+
+
+def test_lynx_hare_standard_errors_by_finite_differences(demo_fit):
+    natural = flat(demo_fit.estimates)
+    steps = 2e-3 * np.diag(natural)
+    hessian = np.empty((8, 8))
+    for i in range(8):
+        for j in range(8):
+            corners = [
+                scipy_nll(natural + a * steps[i] + b * steps[j])
+                for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+            ]
+            signs = np.array([1, -1, -1, 1])
+            hessian[i, j] = signs @ corners / (4 * steps[i, i] * steps[j, j])
+    errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    np.testing.assert_allclose(flat(demo_fit.standard_errors()), errors, rtol=2e-4)
+
+
+def test_lynx_hare_has_a_poorer_minimum():
+    # From round numbers the fit ends in another minimum, and truthfully says it converged.
+    start = [1.0, 0.05, 1.0, 0.05, 30.0, 4.0, 0.3, 0.3]
+    fit = lhx.fit(lhx.NLL(), lynx_hare_at(start), lynx_hare.data())
+    assert fit.success
+    assert fit.nll - LYNX_HARE_CONSTANTS == pytest.approx(0.67410, abs=2e-5)
+    found = [fit.estimates[name] for name in ("growth", "predation", "death", "conversion")]
+    np.testing.assert_allclose(found, [0.7343, 0.04409, 1.6345, 0.05709], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "method", [lhx.BFGS(), lhx.GradientDescent(optax.adam(3e-2))], ids=["bfgs", "adam"]
+)
+def test_other_methods_agree(demo_fit, method):
+    fit = lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method)
+    assert fit.success
+    assert fit.nll == pytest.approx(demo_fit.nll, abs=1e-6)
+    distance = (flat(fit.estimates) - flat(demo_fit.estimates)) / flat(demo_fit.standard_errors())
+    assert np.max(np.abs(distance)) < 1e-3
+
+
+@pytest.mark.slow
+def test_five_hundred_starts_all_end_truthfully():
+    generator = np.random.default_rng(1)
+    centre = np.log([0.5, 0.03, 1.0, 0.03, 30.0, 4.0, 0.3, 0.3])
+    endings = {}
+    best = 0
+    for _ in range(500):
+        start = np.exp(centre + 1.5 * generator.standard_normal(8))
+        fit = lhx.fit(lhx.NLL(), lynx_hare_at(start), lynx_hare.data(), throw=False)
+        assert np.isfinite(flat(fit.estimates)).all()
+        assert not np.isnan([fit.nll, fit.gradient_norm, *fit.history]).any()
+        ending = "converged" if fit.success else fit.message.split(":")[0][:40]
+        endings[ending] = endings.get(ending, 0) + 1
+        if fit.success:
+            # A claim to have converged is checked: no gradient is left, in standard errors.
+            assert fit.gradient_norm < 1e-2 * (1 + abs(fit.nll))
+        if fit.steps == 1 and not np.isfinite(fit.nll):
+            assert bool(fit.result == lhx.RESULTS.start_failed)
+        best += fit.nll - LYNX_HARE_CONSTANTS < -42.7405
+    print(f"{best} of 500 starts reach the best optimum; {endings}")
+    assert best >= 150
+
+
+# --- the noise is fitted with the rest ---------------------------------------------------------
+
+
+def test_linear_regression_closed_form():
+    predictor, data = line_problem(lhx.positive(1.0))
+    fit = lhx.fit(lhx.NLL(), predictor, data)
+    rows, values = np.asarray(data.inputs), np.asarray(data.values)
+    weights, *_ = np.linalg.lstsq(rows, values, rcond=None)
+    variance = np.mean((values - rows @ weights) ** 2)
+    np.testing.assert_allclose(fit.estimates["weights"], weights, rtol=1e-7)
+    assert fit.estimates["scale"] == pytest.approx(np.sqrt(variance), rel=1e-7)
+    assert fit.nll == pytest.approx(15 * (np.log(2 * np.pi * variance) + 1), rel=1e-12)
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(rows.T @ rows)))
+    for information in ("observed", "expected"):
+        found = fit.standard_errors(information)
+        np.testing.assert_allclose(found["weights"], errors, rtol=1e-6)
+        assert found["scale"] == pytest.approx(np.sqrt(variance / 60), rel=1e-6)
+    residual = fit.standard_errors("expected", dof="residual")["weights"]
+    np.testing.assert_allclose(residual, errors * np.sqrt(30 / 27), rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [1e-3, 1e3])
+def test_a_noise_scale_far_off_is_found(start):
+    predictor, data = line_problem(lhx.positive(start))
+    fit = lhx.fit(lhx.NLL(), predictor, data)
+    reference = lhx.fit(lhx.NLL(), line_problem(lhx.positive(1.0))[0], data)
+    assert fit.success and fit.steps < 40
+    assert fit.estimates["scale"] == pytest.approx(reference.estimates["scale"], rel=1e-6)
+
+
+def test_known_noise_is_least_squares():
+    predictor, data = line_problem(0.5)
+    fit = lhx.fit(lhx.NLL(), predictor, data)
+    rows, values = np.asarray(data.inputs), np.asarray(data.values)
+    weights, *_ = np.linalg.lstsq(rows, values, rcond=None)
+    assert set(fit.estimates) == {"weights"}
+    np.testing.assert_allclose(fit.estimates["weights"], weights, rtol=1e-9)
+    errors = 0.5 * np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))
+    np.testing.assert_allclose(fit.standard_errors()["weights"], errors, rtol=1e-9)
+    with pytest.raises(ValueError, match="one fitted noise parameter; this fit has 0"):
+        fit.standard_errors("expected", dof="residual")
+
+
+def test_missing_values_weigh_nothing():
+    predictor, data = line_problem(lhx.positive(1.0))
+    rows, values = np.asarray(data.inputs), np.array(data.values)
+    values[[3, 17]] = np.nan
+    kept = ~np.isnan(values)
+    with_gaps = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(rows, values))
+    without = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(rows[kept], values[kept]))
+    assert with_gaps.nll == pytest.approx(without.nll, rel=1e-12)
+    for kind in ("observed", "expected"):
+        np.testing.assert_allclose(
+            flat(with_gaps.standard_errors(kind)), flat(without.standard_errors(kind)), rtol=1e-6
+        )
+
+
+# --- other objectives --------------------------------------------------------------------------
+
+
+def rosenbrock(tree, data):
+    x, y = tree["x"], tree["y"]
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+def test_any_scalar_function():
+    start = {"x": lhx.real(-1.2), "y": lhx.bounded(1.0, -2.0, 2.0)}
+    fit = lhx.fit(rosenbrock, start, None)
+    assert type(fit.method) is lhx.BFGS and fit.success
+    assert fit.nll < 1e-8
+    assert fit.estimates["x"] == pytest.approx(1.0, abs=1e-4)
+    assert fit.estimates["y"] == pytest.approx(1.0, abs=1e-4)
+    assert fit.breakdown == {"objective": pytest.approx(fit.nll)}
+
+
+def test_many_parameters_go_backwards():
+    # A network: more parameters than forward mode is used for.
+    network = eqx.nn.MLP(1, 1, 16, 1, key=jax.random.key(0))
+    grid = np.linspace(-1, 1, 40)[:, None]
+    model = lambda network: eqx.filter_vmap(network)
+    predictor = lhx.Predictor(model(network), lhx.likelihoods.Normal(0.1))
+    data = lhx.Dataset(grid, np.sin(3 * grid))
+    fit = lhx.fit(
+        lhx.NLL(),
+        predictor,
+        data,
+        method=lhx.GradientDescent(optax.adam(1e-2), max_steps=1500),
+    )
+    assert fit.problem.forward or fit.record.theta.size > 64
+    fitted = np.asarray(fit.predictor.simulate(grid).values)
+    assert np.sqrt(np.mean((fitted - np.sin(3 * grid)) ** 2)) < 0.03
+
+
+# --- failures are values -----------------------------------------------------------------------
+
+
+class Saturation(eqx.Module):
+    rate: Array = lhx.positive(1.0)
+
+    def __call__(self, x):
+        return 1 - jnp.exp(-self.rate * x)
+
+
+def test_a_parameter_that_runs_off_is_not_called_converged():
+    predictor = lhx.Predictor(Saturation(), lhx.likelihoods.Normal(0.1))
+    x = np.linspace(1.0, 5.0, 9)
+    fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(x, np.ones(9)))
+    assert bool(fit.result == lhx.RESULTS.runaway)
+    assert "NOT CONVERGED" in str(fit)
+
+
+class Product(eqx.Module):
+    a: Array = lhx.positive(2.0)
+    b: Array = lhx.positive(3.0)
+
+    def __call__(self, x):
+        return self.a * self.b * x
+
+
+def test_what_is_not_determined_has_infinite_errors():
+    x = np.linspace(1.0, 2.0, 20)
+    predictor = lhx.Predictor(Product(), lhx.likelihoods.Normal(lhx.positive(1.0)))
+    values = 5 * x + 0.1 * np.sin(40 * x)
+    fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(x, values))
+    assert fit.success
+    assert fit.estimates["a"] * fit.estimates["b"] == pytest.approx((x @ values) / (x @ x))
+    for kind in ("observed", "expected"):
+        errors = fit.standard_errors(kind)
+        assert np.isinf(errors["a"]) and np.isinf(errors["b"]) and np.isfinite(errors["scale"])
+    assert str(fit).count("not determined") == 2
+
+
+class Fragile(eqx.Module):
+    """A line that is NaN for slopes above 3, or whose gradient is, from a start of 1."""
+
+    slope: Array = lhx.real(1.0)
+    breaks: str = eqx.field(static=True, default="value")
+
+    def __call__(self, x):
+        above = jnp.where(self.slope > 3, 0.0, 1.0)
+        if self.breaks == "value":
+            return self.slope * x / jnp.where(above > 0, 1.0, jnp.nan)
+        # Zero, with the derivative of the square root at zero, which is infinite times zero.
+        return self.slope * x + jnp.sqrt(jnp.where(above > 0, 1.0, (self.slope * 0.0) ** 2))
+
+
+@pytest.mark.parametrize(("breaks", "count"), [("value", "value_nans"), ("gradient", "gradient_nans")])
+def test_unusable_points_are_counted_apart_and_stepped_back_from(breaks, count):
+    predictor = lhx.Predictor(Fragile(breaks=breaks), lhx.likelihoods.Normal(0.1))
+    x = np.linspace(1.0, 2.0, 20)
+    values = 2.9 * x + (1.0 if breaks == "gradient" else 0.0)
+    optimiser = lhx.GradientDescent(optax.sgd(1e-3), max_steps=300, tolerance=1e-6)
+    fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(x, values), method=optimiser)
+    assert getattr(fit, count) > 0
+    others = {"failed_solves", "value_nans", "gradient_nans"} - {count}
+    assert all(getattr(fit, other) == 0 for other in others)
+    assert np.isfinite(fit.nll) and np.isfinite(fit.estimates["slope"])
+    assert np.isinf(fit.history).sum() == getattr(fit, count)
+
+
+def test_failed_solves_are_counted():
+    # Started so that a first long step leaves where the equation can be solved.
+    fits = [
+        lhx.fit(lhx.NLL(), lynx_hare_at(start), lynx_hare.data(), method=lhx.BFGS())
+        for start in ([0.5, 0.03, 1.0, 0.03, 30.0, 4.0, 0.3, 0.3],)
+    ]
+    assert fits[0].success and fits[0].failed_solves > 0
+
+
+# --- the loop ----------------------------------------------------------------------------------
+
+
+def test_same_shapes_compile_once():
+    traces = 0
+
+    class Counted(eqx.Module):
+        slope: Array = lhx.positive(1.0)
+
+        def __call__(self, x):
+            nonlocal traces
+            traces += 1
+            return self.slope * x
+
+    x = np.linspace(1.0, 2.0, 10)
+    fits = []
+    for i in range(20):
+        predictor = lhx.Predictor(Counted(), lhx.likelihoods.Normal(lhx.positive(0.5)))
+        noisy = (2 + 0.1 * i) * x + 0.01 * np.cos(9 * x)
+        fits.append(lhx.fit(lhx.NLL(), predictor, lhx.Dataset(x, noisy)))
+        if i == 0:
+            after_first = traces
+    assert traces == after_first
+    assert fits[0].compile_seconds > 0 and fits[0].run_seconds > 0
+    assert all(fit.compile_seconds == 0 for fit in fits[1:])
+    assert all(fit.success for fit in fits)
+
+
+def test_interruption_returns_the_best_so_far(monkeypatch):
+    chunks = 0
+
+    def interrupt(self, done, note):
+        nonlocal chunks
+        chunks += 1
+        if chunks == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_loop.Progress, "update", interrupt)
+    monkeypatch.setattr(_loop, "_CHUNK_SECONDS", 1e-9)
+    method = lhx.GradientDescent(optax.adam(1e-2), max_steps=50)
+    fit = lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method)
+    assert bool(fit.result == lhx.RESULTS.interrupted)
+    assert fit.steps == 3 and fit.nll == min(fit.history)
+    assert fit.nll < fit.history[0]
+
+
+def test_no_bar_where_nobody_watches(capfd):
+    method = lhx.GradientDescent(optax.adam(1e-3), max_steps=2000, tolerance=0.0)
+    lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_bar_where_asked(capfd, monkeypatch):
+    monkeypatch.setattr(_loop, "_CHUNK_SECONDS", 1e-3)
+    method = lhx.GradientDescent(optax.adam(1e-3), max_steps=200, tolerance=0.0)
+    lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method, progress=True)
+    assert "/200" in capfd.readouterr().err
+
+
+def test_steps_used_up_is_said():
+    method = lhx.LevenbergMarquardt(max_steps=3)
+    fit = lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method)
+    assert bool(fit.result == lhx.RESULTS.steps_used_up)
+    assert fit.steps == 3 and len(fit.history) == 3 and fit.nll == min(fit.history)
+
+
+def test_a_fit_goes_on_from_another(demo_fit):
+    again = lhx.fit(lhx.NLL(), demo_fit.predictor, lynx_hare.data())
+    assert again.success and again.steps <= 3
+    assert again.nll == pytest.approx(demo_fit.nll, abs=1e-9)
+
+
+# --- the report --------------------------------------------------------------------------------
+
+
+def test_table(demo_fit):
+    text = str(demo_fit)
+    assert "converged in" in text
+    assert "growth" in text and "1/year" in text
+    # An estimate is shown with as many places as two digits of its error have.
+    row = next(line for line in text.splitlines() if line.startswith("initial[hare]"))
+    assert row.split() == ["initial[hare]", "34.6", "2.6", "7.5", "%"]
+    assert max(map(len, text.splitlines())) <= 96
+    html = demo_fit._repr_html_()
+    assert html.startswith("<pre") and "initial[hare]" in html
+
+
+def test_breakdown_sums_to_the_whole(demo_fit):
+    assert list(demo_fit.breakdown) == ["hare [thousands]", "lynx [thousands]"]
+    assert sum(demo_fit.breakdown.values()) == pytest.approx(demo_fit.nll, rel=1e-12)
