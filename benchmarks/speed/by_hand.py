@@ -59,7 +59,7 @@ def optimistix_fit(start):
     solution = optx.least_squares(
         _residuals, solver, start, options={"jac": "fwd"}, max_steps=512, throw=False
     )
-    total = 0.5 * jnp.sum(solution.state.f_info.residual ** 2)
+    total = 0.5 * jnp.sum(solution.state.f_info.residual**2)
     return solution.value, total - _OFFSET * LOG_COUNTS.size
 
 

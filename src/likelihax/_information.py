@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._objective import NLL, AbstractObjective
-from ._parameters import natural, pack, resolve, unpack
+from ._parameters import map_nodes, natural, pack, resolve, unpack
+from .models import AbstractSimulator
 
 InformationKind = Literal["observed", "expected"]
 
@@ -31,6 +32,7 @@ def observed_information(
     objective: AbstractObjective, predictor: Any, data: Any
 ) -> tuple[Float[Array, "size size"], Float[Array, "natural size"]]:
     """The Hessian of the objective in the fitter's space, and the way to natural units."""
+    predictor = _forward(predictor)
     theta = pack(predictor)
 
     def total(theta: Array) -> Array:
@@ -44,6 +46,7 @@ def expected_rows(
     objective: NLL, predictor: Any, data: Any
 ) -> tuple[Float[Array, "rows size"], Float[Array, "natural size"]]:
     """Rows whose cross product is the expected Fisher information, and the way to natural."""
+    predictor = _forward(predictor)
     theta = pack(predictor)
 
     def outputs(theta: Array) -> tuple[Array, Any]:
@@ -92,6 +95,11 @@ def _covariance(
     matrix[:, undetermined] = 0.0
     matrix[undetermined, undetermined] = np.inf
     return Covariance(matrix, ~undetermined)
+
+
+def _forward(predictor: Any) -> Any:
+    # Second derivatives only go forwards through a solver, whatever the fit itself did.
+    return map_nodes(AbstractSimulator, lambda node: node.differentiated("forward"), predictor)
 
 
 def _to_natural(theta: Array, predictor: Any) -> Array:

@@ -108,8 +108,9 @@ def ordered(
 
     Raises `ValueError` where `value` is not a vector with strictly increasing entries.
     """
-    if jnp.ndim(value) != 1:
-        raise ValueError(f"ordered: expected a vector, got shape {jnp.shape(value)}.")
+    shape = np.shape(np.asarray(value))
+    if len(shape) != 1:
+        raise ValueError(f"ordered: expected a vector, got shape {shape}.")
     return constrained(value, constraints.ordered_vector, name=name, unit=unit)
 
 

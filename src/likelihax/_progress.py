@@ -4,7 +4,10 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
+
+# Whatever ends sooner shows no bar, in seconds.
+_DELAY = 0.5
 
 
 class Progress:
@@ -36,7 +39,7 @@ class Progress:
         if not self._shown:
             return
         if self._bar is None:
-            self._bar = tqdm(total=self._total, desc=self._label, leave=False)
+            self._bar = tqdm(total=self._total, desc=self._label, leave=False, delay=_DELAY)
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
 

@@ -6,6 +6,7 @@ from ._gradient_descent import GradientDescent as GradientDescent
 from ._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from ._method import AbstractMethod as AbstractMethod
 from ._method import Record as Record
+from ._method import new_record as new_record
 from ._problem import Linearisation as Linearisation
 from ._problem import Outcome as Outcome
 from ._problem import Problem as Problem

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import jax.tree_util as jtu
 from jaxtyping import Array
 
 from .._objective import AbstractObjective, ScalarObjective
@@ -55,7 +56,8 @@ def fit(
     objective.check(predictor, data)
     size = check_trainable(predictor)
     check_dtypes(predictor, data)
-    forward = size <= FORWARD_LIMIT
+    few = size <= FORWARD_LIMIT or isinstance(method, LevenbergMarquardt)
+    forward = few and not _reverse_only(predictor)
     mode = "forward" if forward else "reverse"
     prepared = map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), predictor)
     problem = Problem(objective, prepared, data, forward)
@@ -71,6 +73,12 @@ def fit(
             raise
         done = _not_started(problem)
     return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds)
+
+
+def _reverse_only(predictor: Any) -> bool:
+    is_simulator = lambda node: isinstance(node, AbstractSimulator)
+    nodes = jtu.tree_leaves(predictor, is_leaf=is_simulator)
+    return any(is_simulator(node) and node.reverse_only for node in nodes)
 
 
 def _as_objective(objective: Any) -> AbstractObjective:

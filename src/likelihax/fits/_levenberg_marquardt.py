@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._result import RESULTS
 from ._method import AbstractMethod, Record, new_record
@@ -28,6 +28,7 @@ class _Model(eqx.Module):
         errors away the model's minimum is.
     - `offset_in_reach`: the same, on usable directions only.
     - `rank`: how many directions the data determine here.
+    - `faded`: whether some column has all but vanished, against the longest it has been.
     """
 
     scale: Float[Array, " size"]
@@ -37,6 +38,7 @@ class _Model(eqx.Module):
     offset: Float[Array, ""]
     offset_in_reach: Float[Array, ""]
     rank: Int[Array, ""]
+    faded: Bool[Array, ""]
 
 
 class _Step(eqx.Module):
@@ -98,6 +100,11 @@ class LevenbergMarquardt(AbstractMethod):
                 "LevenbergMarquardt needs the NLL of a likelihood with a Fisher information. "
                 "Use likelihax.BFGS() or likelihax.GradientDescent(...) for this objective."
             )
+        if not problem.forward:
+            raise ValueError(
+                "LevenbergMarquardt needs forward derivatives, which the adjoint given to the ODE "
+                "does not have. Leave the adjoint out, or use likelihax.BFGS()."
+            )
 
     def init(self, problem: Problem, key: Array | None) -> tuple[Record, _State]:
         """Nothing is known yet: the first step evaluates the start."""
@@ -105,7 +112,7 @@ class LevenbergMarquardt(AbstractMethod):
         zero, zeros = jnp.zeros((), theta.dtype), jnp.zeros_like(theta)
         square = jnp.zeros((theta.size, theta.size), theta.dtype)
         none, far = jnp.asarray(0), zero + jnp.inf
-        model = _Model(zeros, square, zeros, zeros, far, far, none)
+        model = _Model(zeros, square, zeros, zeros, far, far, none, jnp.asarray(False))
         state = _State(theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
         return new_record(theta, self.max_steps), state
 
@@ -135,13 +142,14 @@ class LevenbergMarquardt(AbstractMethod):
         near = jnp.maximum(self.tolerance, linear.blur)
         there = model.offset <= near
         converged = accept & there & (model.rank == rank)
+        stuck = ~(jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta))
         lost = accept & ~converged & (there | (model.offset_in_reach <= near))
+        lost = lost | (stuck & model.faded & ~converged)
         again = lost & (state.attempt + 1 < len(_FIRST_RADII))
-        moved = jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta)
         record = record.end(first & ~accept, RESULTS.start_failed)
         record = record.end(converged, RESULTS.successful)
         record = record.end(lost & ~again, RESULTS.runaway)
-        record = record.end(~moved & ~again, RESULTS.stalled)
+        record = record.end(stuck & ~again, RESULTS.stalled)
 
         # Whatever else the state holds is not looked at in a first step.
         start = problem.start()
@@ -184,6 +192,7 @@ def _factorise(linear: Linearisation, longest: Array) -> _Model:
         offset=offsets[1],
         offset_in_reach=offsets[0],
         rank=jnp.sum(reached[1]),
+        faded=jnp.any(lengths < jnp.sqrt(jnp.finfo(upper.dtype).eps) * longest),
     )
 
 

@@ -29,7 +29,16 @@ def html_table(fit: "Fit") -> str:
 
 def _render(fit: "Fit", record: bool) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=_WIDTH, record=record, highlight=False, markup=False)
+    # Told what it is writing to, or inside a notebook it would show the table by itself.
+    console = Console(
+        file=out,
+        width=_WIDTH,
+        record=record,
+        highlight=False,
+        markup=False,
+        force_jupyter=False,
+        force_terminal=False,
+    )
     console.print(Group(_headline(fit), _parameters(fit), *_account(fit)))
     if not record:
         return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
@@ -89,7 +98,9 @@ def _with_error(value: float, error: float | None) -> tuple[str, str, str]:
         return f"{value:.6g}", "0", ""
     # Two digits of the error, and as many places of the estimate as it leaves meaning in.
     places = 1 - math.floor(math.log10(error))
-    relative = f"{100 * error / abs(value):.2g} %" if value else ""
+    relative = f"{100 * error / abs(value):.2g} %" if error < 10 * abs(value) else "over 1000 %"
+    if error > 100 * abs(value):
+        return f"{value:.3g}", f"{error:.2g}", relative
     if -6 < places < 10:
         places = max(places, 0)
         return f"{value:.{places}f}", f"{error:.{places}f}", relative

@@ -3,6 +3,7 @@
 import math
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -89,6 +90,9 @@ def noise_parameter(value: Any, what: str) -> Parameter:
     noise = known(value)
     if isinstance(noise, list | tuple) or not isinstance(noise, Parameter):
         raise ValueError(f"{what} must be a number, an array or a Parameter, got {value!r}.")
+    # Inside somebody's jitted loss there is no value to look at yet.
+    if isinstance(noise.value, jax.core.Tracer):
+        return noise
     if not noise.trainable and not bool(np.all(np.asarray(noise.value) > 0)):
         raise ValueError(f"{what} must be positive, got {np.asarray(noise.value)}.")
     return noise

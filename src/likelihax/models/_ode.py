@@ -15,6 +15,8 @@ from .._parameters import known, resolve
 from .._result import RESULTS
 from ._simulator import AbstractSimulator, Simulation
 
+_REVERSE_ONLY = (dfx.RecursiveCheckpointAdjoint, dfx.BacksolveAdjoint, dfx.ImplicitAdjoint)
+
 
 @final
 class ODE(AbstractSimulator):
@@ -25,7 +27,8 @@ class ODE(AbstractSimulator):
     - `field`: any callable or Equinox module `(t, y, inputs) -> dy/dt`; its array leaves and
         `Parameter`s are fitted. Times, states and rates are in the user's own units.
     - `initial`: the state at `t0`: numbers or arrays (known), a `Parameter` (fitted), any
-        pytree of these, or a callable `inputs -> state`.
+        pytree of these, or a callable `inputs -> state`. A list or tuple of numbers is one
+        array.
     - `observe`: `(t, y) -> what is measured` at one time, a scalar or a vector; by default
         the state itself, which must then be one array.
     - `t0`: the time of the initial state; by default the first measured time.
@@ -35,7 +38,8 @@ class ODE(AbstractSimulator):
     - `max_steps`: after how many steps a solve counts as failed.
     - `adjoint`: any Diffrax adjoint; by default `ForwardMode` where few parameters are
         fitted, `RecursiveCheckpointAdjoint` where many are. Never `BacksolveAdjoint`, whose
-        gradients are those of another, reversed, solve.
+        gradients are those of another, reversed, solve. One that only goes backwards makes a
+        fit use gradients rather than Jacobians; standard errors go forward in any case.
 
     A solve that fails is no exception: `simulate` says so, the prediction is infinite, and a
     fit goes on from better parameters.
@@ -80,10 +84,6 @@ class ODE(AbstractSimulator):
         self.adjoint = adjoint
         self.mode = "reverse"
 
-    def __call__(self, times: Float[Array, " times"], inputs: Any = None) -> Array:
-        """What would be measured at `times`; infinite where the solve failed."""
-        return self.simulate(times, inputs).values
-
     def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
         """Solves and observes at `times`, sorted, none before `t0`."""
         solution = self.solve(times, inputs)
@@ -126,6 +126,11 @@ class ODE(AbstractSimulator):
             throw=False,
         )
         return eqx.tree_at(lambda s: s.ts, solution, t0 + solution.ts * span)
+
+    @property
+    def reverse_only(self) -> bool:
+        """Whether the adjoint given has no forward derivatives."""
+        return isinstance(self.adjoint, _REVERSE_ONLY)
 
     def differentiated(self, mode: Literal["forward", "reverse"]) -> "ODE":
         """The same ODE, whose default adjoint serves derivatives of one kind."""
@@ -172,22 +177,25 @@ class ODE(AbstractSimulator):
         return dfx.Tsit5() if rtol >= 1e-9 else dfx.Dopri8()
 
     def _adjoint(self) -> dfx.AbstractAdjoint:
-        if self.adjoint is not None:
+        forward = self.mode == "forward"
+        if self.adjoint is not None and not (forward and self.reverse_only):
             return self.adjoint
-        if self.mode == "forward":
+        if forward:
             return dfx.ForwardMode()
         return dfx.RecursiveCheckpointAdjoint()
 
 
 class _UnitTime(eqx.Module):
-    """A vector field in units of the whole span. A module and not a closure, so that Diffrax's
-    compiled inside knows it again."""
+    """A vector field in units of the whole span.
+
+    A module and not a closure, so that Diffrax's compiled inside knows it again.
+    """
 
     field: Callable[..., PyTree]
     t0: Array
     span: Array
 
-    def __call__(self, share: Array, y: PyTree, inputs: Any) -> PyTree:
+    def __call__(self, share: Any, y: PyTree, inputs: Any) -> PyTree:
         rates = self.field(self.t0 + share * self.span, y, inputs)
         return jtu.tree_map(lambda rate: self.span * rate, rates)
 

@@ -41,6 +41,15 @@ class AbstractSimulator(eqx.Module):
     def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
         """Predicts the measured values at `times`, and says whether that succeeded."""
 
+    def __call__(self, times: Float[Array, " times"], inputs: Any = None) -> Array:
+        """What would be measured at `times`; infinite where the solve failed."""
+        return self.simulate(times, inputs).values
+
+    @property
+    @abc.abstractmethod
+    def reverse_only(self) -> bool:
+        """Whether the user asked for derivatives that only go backwards."""
+
     @abc.abstractmethod
     def differentiated(self, mode: Literal["forward", "reverse"]) -> "AbstractSimulator":
         """The same model, prepared for derivatives of one kind."""
