@@ -1,0 +1,257 @@
+"""Bad input gets a ValueError that says what, where and how to mend it."""
+
+import re
+import subprocess
+import sys
+
+import diffrax as dfx
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax import Array
+from problems import line_problem, lynx_hare_at
+
+import likelihax as lhx
+from examples import lynx_hare
+from likelihax import _compile
+
+TIMES = np.arange(4.0)
+VALUES = np.ones(4)
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "parts"),
+    [
+        ([0.0, 2.0, 1.0], [1.0, 2.0, 3.0], ["times[2] = 1.0 comes before times[1]", "sort"]),
+        ([0.0, 1.0, 1.0], [1.0, 2.0, 3.0], ["times[2] = 1.0 repeats times[1]", "average"]),
+        ([0.0, np.inf, 2.0], [1.0, 2.0, 3.0], ["times[1] is inf", "finite"]),
+        ([0.0, np.nan, 2.0], [1.0, 2.0, 3.0], ["times[1] is nan", "finite"]),
+        ([0.0, 1.0, 2.0], [1.0, 2.0], ["(2,)", "(3,)", "one row a time"]),
+        ([0.0, 1.0], [[[1.0]], [[2.0]]], ["(2, 1, 1)", "(2,)"]),
+        ([0.0, 1.0], [np.nan, np.nan], ["all 2 values are missing"]),
+        ([0.0, 1.0], [1.0, np.inf], ["values[1] is infinite", "NaN"]),
+        ([], [], ["a vector of times is needed"]),
+        (np.arange(3), VALUES[:3], ["times are int64 where float64 is asked for", "astype"]),
+        (TIMES, VALUES.astype(np.float32), ["values are float32 where float64", "dtype=float32"]),
+        (TIMES, ["a", "b", "c", "d"], ["not an array of numbers"]),
+    ],
+)
+def test_experiments(times, values, parts):
+    with pytest.raises(ValueError, match=r"^tank: ") as caught:
+        lhx.Experiment(times, values, name="tank")
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_miscounted_observables():
+    with pytest.raises(ValueError, match=r"3 observables named.*have 2"):
+        lhx.Experiment(TIMES, np.ones((4, 2)), observables=("a", "b", "c"))
+
+
+def test_tables():
+    with pytest.raises(ValueError, match=r"inputs has shape \(3,\), values have shape \(4,\)"):
+        lhx.Dataset(np.ones(3), VALUES)
+    with pytest.raises(ValueError, match=r"inputs\['x'\] are float32"):
+        lhx.Dataset({"x": np.ones(4, np.float32)}, VALUES)
+    with pytest.raises(ValueError, match=r"not finite"):
+        lhx.Dataset(np.array([1.0, np.nan, 1.0, 1.0]), VALUES)
+    with pytest.raises(ValueError, match=r"needs? a floating dtype"):
+        lhx.Dataset(np.ones(4), np.ones(4, int))
+
+
+def test_float64_without_x64_is_refused():
+    code = "import likelihax as lhx; lhx.Experiment([0.0, 1.0], [1.0, 2.0])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "ValueError: float64 is asked for, but JAX is in 32-bit mode" in run.stderr
+    assert 'jax.config.update("jax_enable_x64", True)' in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: lhx.positive(0.0, name="rate"), "'rate', 0.0, is not strictly inside.*positive"),
+        (lambda: lhx.positive([1.0, -2.0]), "positive"),
+        (lambda: lhx.bounded(1.0, 0.0, 1.0), "between 0.0 and 1.0"),
+        (lambda: lhx.bounded(2.0, 0.0, 1.0), "between 0.0 and 1.0"),
+        (lambda: lhx.bounded(0.5, 1.0, 0.0), "lower 1.0 must be below upper 0.0"),
+        (lambda: lhx.ordered([1.0, 1.0]), "strictly increasing"),
+        (lambda: lhx.ordered(1.0), "expected a vector"),
+        (lambda: lhx.real(np.nan), "real and finite"),
+        (lambda: lhx.real(1.0, scale=0.0), "scale must be positive"),
+        (lambda: lhx.positive([1.0, 2.0], name=("a",)), "1 names for a parameter of 2 elements"),
+        (lambda: lhx.likelihoods.Normal(-1.0), "scale must be positive, got -1.0"),
+        (lambda: lhx.likelihoods.LogNormal(0.0), "sigma must be positive"),
+        (lambda: lhx.ODE(lambda t, y, u: y, 1.0, rtol=-1.0), "rtol must be positive"),
+        (lambda: lhx.ODE(lambda t, y, u: y, 1.0, max_steps=0), "max_steps must be at least 1"),
+        (lambda: lhx.LevenbergMarquardt(tolerance=0.0), "tolerance 0.0 is not positive"),
+        (lambda: lhx.BFGS(max_steps=0), "max_steps 0 is below 1"),
+    ],
+)
+def test_parts(make, says):
+    with pytest.raises(ValueError, match=re.compile(says, re.DOTALL)):
+        make()
+
+
+def fit_line(**options):
+    predictor, data = line_problem(lhx.positive(1.0))
+    return lhx.fit(options.pop("objective", lhx.NLL()), predictor, data, **options)
+
+
+# In tests the annotations are checked first; users get past those, so here they are taken off.
+def bare(function):
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def test_unknown_options_name_the_known_ones():
+    with pytest.raises(ValueError, match=re.compile("unknown method 'newton'.*BFGS", re.DOTALL)):
+        bare(lhx.fits._fit._choose)("newton", None, 1)
+    fit = fit_line()
+    with pytest.raises(ValueError, match='"observed" or "expected", not \'fisher\''):
+        bare(type(fit).covariance)(fit, "fisher")
+    with pytest.raises(ValueError, match='"sample" or "residual", not \'n\''):
+        bare(type(fit).covariance)(fit, "expected", "n")
+    with pytest.raises(ValueError, match=r"unknown solver 'rk4'.*Tsit5"):
+        bare(lhx.models._ode._check_kind)("rk4", dfx.AbstractSolver, "solver", "diffrax.Tsit5()")
+
+
+def test_wrong_method_for_an_objective():
+    with pytest.raises(ValueError, match=r"needs the NLL of a likelihood.*BFGS"):
+        fit_line(objective=lambda tree, data: 0.0, method=lhx.LevenbergMarquardt())
+
+
+def test_nothing_to_fit():
+    model = lambda x: x
+    predictor = lhx.Predictor(model, lhx.likelihoods.Normal(1.0))
+    with pytest.raises(ValueError, match=r"no trainable leaves.*positive"):
+        lhx.fit(lhx.NLL(), predictor, lhx.Dataset(VALUES, VALUES))
+
+
+def test_parameters_of_another_dtype():
+    slope = lhx.positive(np.float32(1.0))
+    predictor = lhx.Predictor(eqx.Partial(jnp.multiply, slope), lhx.likelihoods.Normal(1.0))
+    with pytest.raises(ValueError, match=r"is float32, the data are float64.*x64"):
+        lhx.fit(lhx.NLL(), predictor, lhx.Dataset(VALUES, VALUES))
+
+
+def test_values_outside_the_support():
+    data = lhx.Experiment(lynx_hare.YEARS, np.zeros((21, 2)), name="pelts")
+    with pytest.raises(ValueError, match=r"pelts: values\[0, 0\] = 0.0 under LogNormal.*Normal"):
+        lhx.fit(lhx.NLL(), lynx_hare.predictor(), data)
+
+
+def test_shapes_of_prediction_and_values():
+    predictor, data = line_problem(lhx.positive(1.0))
+    narrow = lhx.Dataset(data.inputs, np.ones((30, 1)))
+    with pytest.raises(ValueError, match=r"\(30,\), the values have shape \(30, 1\)"):
+        lhx.fit(lhx.NLL(), predictor, narrow)
+
+
+class Decay(eqx.Module):
+    rate: Array = lhx.positive(1.0)
+    shape: str = eqx.field(static=True, default="right")
+
+    def __call__(self, t, y, inputs):
+        rate = -self.rate * y
+        return {"right": rate, "tuple": (rate, rate), "longer": jnp.stack([rate, rate])}[self.shape]
+
+
+def decay(shape="right", **options):
+    return lhx.Predictor(
+        lhx.ODE(Decay(shape=shape), 1.0, **options), lhx.likelihoods.Normal(lhx.positive(0.1))
+    )
+
+
+@pytest.mark.parametrize("shape", ["tuple", "longer"])
+def test_vector_field_of_another_structure(shape):
+    with pytest.raises(ValueError, match=r"vector field returned .* for a state of f64"):
+        lhx.fit(lhx.NLL(), decay(shape), lhx.Experiment(TIMES, VALUES))
+
+
+def test_tolerance_beyond_the_dtype():
+    with pytest.raises(ValueError, match=r"rtol = 1e-16 cannot be reached in float64"):
+        lhx.fit(lhx.NLL(), decay(rtol=1e-16), lhx.Experiment(TIMES, VALUES))
+
+
+def test_times_before_the_initial_state():
+    with pytest.raises(ValueError, match=r"times\[0\] = 0.0 comes before .* t0 = 1.0"):
+        lhx.fit(lhx.NLL(), decay(t0=1.0), lhx.Experiment(TIMES, VALUES))
+
+
+def test_forward_method_with_a_reverse_adjoint():
+    predictor = decay(adjoint=dfx.RecursiveCheckpointAdjoint())
+    data = lhx.Experiment(TIMES, np.exp(-0.5 * TIMES) + 0.01 * np.cos(5 * TIMES))
+    with pytest.raises(ValueError, match=r"needs forward derivatives"):
+        lhx.fit(lhx.NLL(), predictor, data, method=lhx.LevenbergMarquardt())
+    # Without a method asked for, one is chosen that can do it; errors go forward all the same.
+    fit = lhx.fit(lhx.NLL(), predictor, data)
+    other = lhx.fit(lhx.NLL(), decay(), data)
+    assert type(fit.method) is lhx.BFGS
+    assert fit.nll == pytest.approx(other.nll, abs=1e-7)
+    assert fit.standard_errors()["rate"] == pytest.approx(other.standard_errors()["rate"], rel=1e-3)
+
+
+class BlowUp(eqx.Module):
+    """dy/dt = rate y^2 from 1 ends at t = 1 / rate."""
+
+    rate: Array = lhx.positive(0.75)
+
+    def __call__(self, t, y, inputs):
+        return self.rate * y**2
+
+
+def blow_up(rate=0.75):
+    model = lhx.ODE(BlowUp(lhx.positive(rate)), 1.0)
+    return lhx.Predictor(model, lhx.likelihoods.Normal(lhx.positive(0.1)))
+
+
+def test_unsolvable_start_is_found_before_the_gradient_is_compiled(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(_compile, "Compiled", lambda *args: compiled.append(args))
+    data = lhx.Experiment(TIMES, VALUES, name="explosion")
+    with pytest.raises(ValueError, match=r"^explosion: the model could not be solved") as caught:
+        lhx.fit(lhx.NLL(), blow_up(), data)
+    assert compiled == []
+    # The equation ends at 4/3: the last measured time before that is 1.
+    for part in ("It reached t = 1 of t = 3", "rate = 0.75", "scale = 0.1", "max_steps"):
+        assert part in str(caught.value)
+
+
+def test_unsolvable_start_without_throwing():
+    data = lhx.Experiment(TIMES, VALUES)
+    fit = lhx.fit(lhx.NLL(), blow_up(), data, throw=False)
+    assert bool(fit.result == lhx.RESULTS.start_failed)
+    assert fit.nll == np.inf
+    assert fit.estimates["rate"] == pytest.approx(0.75)
+    assert np.isinf(fit.standard_errors()["rate"])
+    assert "NOT CONVERGED" in str(fit)
+
+
+def test_unsolvable_start_where_everything_is_compiled_already():
+    times = TIMES / 4
+    data = lhx.Experiment(times, 1 / (1 - 0.5 * times), name="explosion")
+    assert lhx.fit(lhx.NLL(), blow_up(0.6), data).success
+    with pytest.raises(ValueError, match=r"^explosion: the model could not be solved"):
+        lhx.fit(lhx.NLL(), blow_up(5.0), data)
+
+
+def test_start_without_a_density_says_which_value():
+    predictor = lhx.Predictor(
+        eqx.Partial(jnp.multiply, lhx.real(-1.0)), lhx.likelihoods.LogNormal(0.1)
+    )
+    with pytest.raises(ValueError, match=r"For values\[0\] = 1 it predicts -1, which"):
+        lhx.fit(lhx.NLL(), predictor, lhx.Dataset(VALUES, VALUES))
+
+
+def test_optimisers_come_from_optax():
+    assert isinstance(lhx.GradientDescent(optax.sgd(0.1)).optimiser, optax.GradientTransformation)
+    with pytest.raises(Exception, match=r"adam"):
+        lhx.GradientDescent("adam")
+
+
+def test_a_good_start_is_not_accused():
+    assert lhx.fit(lhx.NLL(), lynx_hare_at([0.5, 0.03, 1, 0.03, 30, 4, 0.3, 0.3]), lynx_hare.data())
