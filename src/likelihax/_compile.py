@@ -11,8 +11,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 _LARGEST = 256
 _kept: OrderedDict[Any, "Compiled"] = OrderedDict()
@@ -50,7 +50,8 @@ class Lowered:
         self.carry: Any = None
         if initial is not None:
             shapes = jax.eval_shape(lambda arrays: initial(*rebuild(arrays)), self.arrays)
-            self.carry = jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+            # NumPy's zeros: JAX would compile a little function for each shape.
+            self.carry = jtu.tree_map(lambda s: np.zeros(s.shape, s.dtype), shapes)
         rest = () if initial is None else (self.carry,)
         self._lowered = jax.jit(flat).lower(self.arrays, *rest)
 

@@ -53,6 +53,7 @@ class _Step(eqx.Module):
 class _State(eqx.Module):
     """What goes on from step to step; `rank` is the largest seen, `attempt` counts from 0."""
 
+    start: Float[Array, " size"]
     trial: Float[Array, " size"]
     radius: Float[Array, ""]
     step: _Step
@@ -113,7 +114,7 @@ class LevenbergMarquardt(AbstractMethod):
         square = jnp.zeros((theta.size, theta.size), theta.dtype)
         none, far = jnp.asarray(0), zero + jnp.inf
         model = _Model(zeros, square, zeros, zeros, far, far, none, jnp.asarray(False))
-        state = _State(theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
+        state = _State(theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
         return new_record(theta, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
@@ -152,12 +153,12 @@ class LevenbergMarquardt(AbstractMethod):
         record = record.end(stuck & ~again, RESULTS.stalled)
 
         # Whatever else the state holds is not looked at in a first step.
-        start = problem.start()
         choose = lambda new, old: jnp.where(again, new, old)
         model = eqx.tree_at(lambda m: m.scale, model, choose(0.0, model.scale))
         attempt = state.attempt + again.astype(state.attempt.dtype)
-        trial, rank = choose(start, trial), choose(0, rank)
-        return record.forget(again, start), _State(trial, radius, step, model, rank, attempt)
+        trial, rank = choose(state.start, trial), choose(0, rank)
+        record = record.forget(again, state.start)
+        return record, _State(state.start, trial, radius, step, model, rank, attempt)
 
 
 def _first_radius(model: _Model, state: _State) -> Array:

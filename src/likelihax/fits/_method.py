@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -48,7 +49,7 @@ class Record(eqx.Module):
             failed_solves=self.failed_solves + count(outcome.failed_solve),
             value_nans=self.value_nans + count(outcome.value_nan),
             gradient_nans=self.gradient_nans + count(outcome.gradient_nan),
-            history=self.history.at[self.steps].set(outcome.total),
+            history=jax.lax.dynamic_update_index_in_dim(self.history, outcome.total, self.steps, 0),
             done=self.done,
             result=self.result,
         )

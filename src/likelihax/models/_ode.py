@@ -141,7 +141,7 @@ class ODE(AbstractSimulator):
 
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where a time comes before `t0`."""
-        first = float(times[0])
+        first = float(np.asarray(times)[0])
         if self.t0 is not None and first < self.t0:
             raise ValueError(
                 f"{name}: times[0] = {first} comes before the initial state at t0 = {self.t0}. "
