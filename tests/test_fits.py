@@ -198,10 +198,9 @@ def test_any_scalar_function():
 
 def test_many_parameters_go_backwards():
     # A network: more parameters than forward mode is used for.
-    network = eqx.nn.MLP(1, 1, 16, 1, key=jax.random.key(0))
+    network = eqx.nn.MLP(1, 1, 32, 1, key=jax.random.key(0))
     grid = np.linspace(-1, 1, 40)[:, None]
-    model = lambda network: eqx.filter_vmap(network)
-    predictor = lhx.Predictor(model(network), lhx.likelihoods.Normal(0.1))
+    predictor = lhx.Predictor(eqx.filter_vmap(network), lhx.likelihoods.Normal(0.1))
     data = lhx.Dataset(grid, np.sin(3 * grid))
     fit = lhx.fit(
         lhx.NLL(),
@@ -209,7 +208,8 @@ def test_many_parameters_go_backwards():
         data,
         method=lhx.GradientDescent(optax.adam(1e-2), max_steps=1500),
     )
-    assert fit.problem.forward or fit.record.theta.size > 64
+    assert fit.record.theta.size == 97
+    assert not fit.problem.forward
     fitted = np.asarray(fit.predictor.simulate(grid).values)
     assert np.sqrt(np.mean((fitted - np.sin(3 * grid)) ** 2)) < 0.06
 
@@ -288,12 +288,9 @@ def test_unusable_points_are_counted_apart_and_stepped_back_from(breaks, count):
 
 def test_failed_solves_are_counted():
     # Started so that a first long step leaves where the equation can be solved.
-    fits = [
-        lhx.fit(lhx.NLL(), lynx_hare_at(start), lynx_hare.data(), method=lhx.BFGS())
-        for start in ([0.5, 0.03, 1.0, 0.03, 30.0, 4.0, 0.3, 0.3],)
-    ]
-    assert fits[0].success
-    assert fits[0].failed_solves > 0
+    fit = lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=lhx.BFGS())
+    assert fit.success
+    assert fit.failed_solves > 0
 
 
 # --- the loop ----------------------------------------------------------------------------------
