@@ -50,6 +50,23 @@ def test_miscounted_observables():
         lhx.Experiment(TIMES, np.ones((4, 2)), observables=("a", "b", "c"))
 
 
+def test_observables_named_alike():
+    with pytest.raises(ValueError, match=r"\('a', 'a'\) must have different names"):
+        lhx.Experiment(TIMES, np.ones((4, 2)), observables=("a", "a"))
+
+
+def test_a_mask_is_not_lost():
+    masked = np.ma.masked_array([1.0, 999.0, 3.0, 4.0], mask=[0, 1, 0, 0])
+    with pytest.raises(ValueError, match=r"masked array.*filled"):
+        lhx.Experiment(TIMES, masked)
+
+
+def test_unsolvable_start_on_a_table():
+    data = lhx.Dataset(TIMES, VALUES, name="explosion")
+    with pytest.raises(ValueError, match=r"^explosion: .*It reached t = 1 of t = 3"):
+        lhx.fit(lhx.NLL(), blow_up(), data)
+
+
 def test_tables():
     with pytest.raises(ValueError, match=r"inputs has shape \(3,\), values have shape \(4,\)"):
         lhx.Dataset(np.ones(3), VALUES)

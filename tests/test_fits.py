@@ -322,6 +322,23 @@ def test_same_shapes_compile_once():
     assert all(fit.success for fit in fits)
 
 
+class Halved(eqx.Module):
+    slope: Array
+    whole: object
+
+    def __call__(self, x):
+        return self.slope * x * (0.5 if self.whole is True else 1.0)
+
+
+def test_equal_leaves_of_other_types_do_not_share_a_compilation():
+    x = np.linspace(1.0, 2.0, 10)
+    for whole, expected in ((True, 4.0), (1, 2.0), (1.0, 2.0)):
+        model = Halved(lhx.real(1.0), whole)
+        predictor = lhx.Predictor(model, lhx.likelihoods.Normal(0.1))
+        fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(x, 2 * x))
+        assert fit.estimates["slope"] == pytest.approx(expected)
+
+
 def test_interruption_returns_the_best_so_far(monkeypatch):
     chunks = 0
 

@@ -104,7 +104,8 @@ def compiled(
             arrays.append(leaf)
             signature.append((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)))
         else:
-            signature.append(leaf)
+            # With its type: True, 1 and 1.0 are equal, and a model may treat them differently.
+            signature.append((type(leaf), leaf))
     key = tuple(signature)
     entry = _kept.get(key)
     if entry is not None:

@@ -156,6 +156,11 @@ def _floating(dtype: Any) -> np.dtype:
 def _as_array(value: Any, asked: np.dtype, what: str) -> np.ndarray:
     # A list of Python numbers has no dtype to disagree with; an array has.
     has_dtype = hasattr(value, "dtype")
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"{what} are a masked array, whose mask would be lost: give .filled(numpy.nan), NaN "
+            "being how missing values are marked here."
+        )
     try:
         array = np.asarray(value) if has_dtype else np.asarray(value, dtype=asked)
     except (TypeError, ValueError) as error:
@@ -230,4 +235,6 @@ def _observable_names(
             f"{name}: {len(names)} observables named, {tuple(names)}, but values of shape "
             f"{values.shape} have {columns}."
         )
+    if len(set(names)) < columns:
+        raise ValueError(f"{name}: the observables {tuple(names)} must have different names.")
     return tuple(names)

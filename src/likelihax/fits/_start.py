@@ -97,7 +97,7 @@ def _offender(predictor: Any, data: Any) -> str:
 
 
 def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
-    last = float(np.asarray(data.times)[-1])
+    last = float(np.asarray(data.arguments[0])[-1])
     reached = float(evaluation.time_reached)
     # The solver reports only the measured times that it passed.
     how_far = f"t = {reached:g}" if np.isfinite(reached) else "not even the first time"
