@@ -8,6 +8,7 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: tests ha
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -38,6 +39,14 @@ def getkey(request):
         return used
 
     return fresh
+
+
+@pytest.fixture
+def as_a_user():
+    """Lets wrong types past the annotations, which only tests check, to what users meet."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

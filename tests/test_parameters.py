@@ -83,6 +83,12 @@ def test_names_and_units():
     assert found["a.fast"].units == ("1/h",)
 
 
+def test_no_two_leaves_share_a_name():
+    tree = {"a": lhx.positive(1.0, name="b.c"), "b": {"c": lhx.positive(2.0)}}
+    assert [label.name for label in labels(tree)] == ["a", "c"]
+    assert [label.name for label in labels(jnp.ones(2))] == ["parameter"]
+
+
 def test_frozen_leaves_are_never_changed():
     class Line(eqx.Module):
         slope: jax.Array = lhx.real(1.0)

@@ -20,29 +20,30 @@ def check(fields: Mapping[str, Any]) -> Iterator[report.Row]:
     count = len(problem.parameters)
     certified = numbers(fields, "certified", count)
     deviations = numbers(fields, "certified_sd", count)
-    needed = deviation_digits(problem, float(required(fields, "residual_sd")))
+    residual_sd = float(required(fields, "residual_sd"))
     for name in _starts(fields):
         start = dict(zip(problem.parameters, numbers(fields, name, count), strict=True))
         fitted = fit(problem, start)
         parameters_right = digits.fewest_right_digits(fitted.estimates, certified)
         deviations_right = digits.fewest_right_digits(fitted.deviations, deviations)
-        status = fitted.status
-        if needed < _DEVIATION_DIGITS:
-            status += "; residuals are too small against float64's rounding for more digits"
+        status = fitted.status + rounding_note(problem, residual_sd)
         yield report.Row(
             name,
             report.reached(parameters_right, _PARAMETER_DIGITS),
-            report.reached(deviations_right, needed),
+            report.reached(deviations_right, _DEVIATION_DIGITS),
             status,
             fitted.seconds,
-            parameters_right >= _PARAMETER_DIGITS and deviations_right >= needed,
+            parameters_right >= _PARAMETER_DIGITS and deviations_right >= _DEVIATION_DIGITS,
         )
 
 
-def deviation_digits(problem: Problem, residual_sd: float) -> int:
-    """The digits to ask of standard deviations: 6, unless the values' rounding leaves fewer."""
+def rounding_note(problem: Problem, residual_sd: float) -> str:
+    """Says where rounding of the values leaves fewer digits than are asked; it excuses nothing."""
     amplification = digits.rounding_of_residuals(residual_sd, problem.values)
-    return min(_DEVIATION_DIGITS, digits.reachable_digits(amplification))
+    left = digits.reachable_digits(amplification)
+    if left >= _DEVIATION_DIGITS:
+        return ""
+    return f"; float64 leaves about {left} digits of residuals this small beside the values"
 
 
 def _starts(fields: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,8 @@
 """Measured data. Shapes, dtypes and missing values are checked once, here."""
 
+import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -20,9 +21,9 @@ class AbstractData(eqx.Module):
     observables: eqx.AbstractVar[tuple[str, ...]]
 
     @property
+    @abc.abstractmethod
     def arguments(self) -> tuple[Any, ...]:
         """What the model is called with."""
-        raise NotImplementedError
 
     @property
     def num_observed(self) -> int:
@@ -30,6 +31,7 @@ class AbstractData(eqx.Module):
         return int(np.sum(np.asarray(self.observed)))
 
 
+@final
 class Experiment(AbstractData):
     """One experiment: values measured at increasing times.
 
@@ -85,6 +87,7 @@ class Experiment(AbstractData):
         return (self.times,) if self.inputs is None else (self.times, self.inputs)
 
 
+@final
 class Dataset(AbstractData):
     """A table for regression: each row of `values` was measured at one row of `inputs`.
 

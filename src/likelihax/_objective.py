@@ -147,6 +147,11 @@ class ScalarObjective(AbstractObjective):
                 f"The objective returned shape {jnp.shape(from_user)}: it must be a scalar."
             )
         total = jnp.asarray(from_user)
+        if not jnp.issubdtype(total.dtype, jnp.floating):
+            raise ValueError(
+                f"The objective returned {total.dtype}: it must be a floating number, or there is "
+                "nothing to differentiate."
+            )
         return Evaluation(
             total=total,
             result=RESULTS.successful,

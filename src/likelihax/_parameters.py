@@ -95,6 +95,11 @@ def bounded(
     """
     if not lower < upper:
         raise ValueError(f"bounded: lower {lower} must be below upper {upper}.")
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        raise ValueError(
+            f"bounded: both bounds must be finite, got {lower} and {upper}. Use positive(...), "
+            "real(...), or constrained(...) with a one-sided constraint of NumPyro."
+        )
     return constrained(value, constraints.interval(lower, upper), name=name, unit=unit)
 
 
@@ -193,9 +198,10 @@ def labels(tree: PyTree) -> tuple[Label, ...]:
     """
     found = [(_dotted(path), leaf) for path, leaf in _trainable(tree)]
     short = [_short_name(path, leaf) for path, leaf in found]
+    paths = [path for path, _ in found]
     names = [
-        path if short.count(name) > 1 else name
-        for (path, _), name in zip(found, short, strict=True)
+        path if short.count(name) > 1 or name in paths else name
+        for path, name in zip(paths, short, strict=True)
     ]
     return tuple(_label(path, name, leaf) for (path, leaf), name in zip(found, names, strict=True))
 
@@ -233,8 +239,13 @@ def unpack(vector: Float[Array, " size"], tree: PyTree) -> PyTree:
 
 def natural(vector: Float[Array, " size"], tree: PyTree) -> Float[Array, " natural"]:
     """The trainable leaves in natural units, flat, for a given unit-scaled vector."""
-    leaves = [leaf for _, leaf in _trainable(unpack(vector, tree))]
-    return jnp.concatenate([jnp.ravel(jnp.asarray(x)).astype(vector.dtype) for x in leaves])
+    values = trainable_values(unpack(vector, tree))
+    return jnp.concatenate([jnp.ravel(value).astype(vector.dtype) for value in values])
+
+
+def trainable_values(tree: PyTree) -> list[Array]:
+    """The trainable leaves as plain arrays, in the order of `labels`."""
+    return [jnp.asarray(resolve(leaf)) for _, leaf in _trainable(tree)]
 
 
 def _trainable(tree: PyTree) -> list[tuple[Any, Any]]:
@@ -358,7 +369,7 @@ def _per_element(
 def _dotted(path: Any) -> str:
     # A dictionary's keys read like fields: model.rates.k, not model.rates['k'].
     steps = (f".{key.key}" if isinstance(key, jtu.DictKey) else str(key) for key in path)
-    return "".join(steps).lstrip(".")
+    return "".join(steps).lstrip(".") or "parameter"
 
 
 def _short_name(path: str, leaf: Any) -> str:

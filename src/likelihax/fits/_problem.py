@@ -69,7 +69,7 @@ class Problem(eqx.Module):
     def value_and_gradient(self, theta: Float[Array, " size"]) -> Outcome:
         """The objective and its exact gradient."""
         if self.forward:
-            (total, result), gradient = _forward_gradient(self.value, theta)
+            total, gradient, result = _forward_jacobian(self.value, theta)
         else:
             (total, result), gradient = jax.value_and_grad(self.value, has_aux=True)(theta)
         return screen(total, gradient, result)
@@ -134,8 +134,3 @@ def _forward_jacobian(function: Any, theta: Array) -> tuple[Array, Array, Any]:
     push = lambda tangent: jax.jvp(function, (theta,), (tangent,), has_aux=True)
     basis = jnp.eye(theta.size, dtype=theta.dtype)
     return jax.vmap(push, out_axes=(None, -1, None))(basis)
-
-
-def _forward_gradient(function: Any, theta: Array) -> tuple[tuple[Array, Any], Array]:
-    total, gradient, result = _forward_jacobian(function, theta)
-    return (total, result), gradient

@@ -20,7 +20,7 @@ from .._objective import NLL, AbstractObjective
 from .._parameters import Label, labels, natural, resolve, unpack
 from .._result import RESULTS, describe
 from ._method import AbstractMethod, Record
-from ._problem import FORWARD_LIMIT, Problem
+from ._problem import Problem
 from ._table import html_table, text_table
 
 
@@ -207,11 +207,6 @@ class Fit:
             named[label.name] = float(piece) if label.shape == () else piece
             offset += size
         return named
-
-
-def worth_errors(fit: Fit) -> bool:
-    """Whether standard errors mean something here and are cheap enough to show unasked."""
-    return fit.success and fit.record.theta.size <= FORWARD_LIMIT
 
 
 _unpack = eqx.filter_jit(unpack)

@@ -12,7 +12,13 @@ import numpy as np
 from .._compile import Lowered
 from .._data import AbstractData
 from .._objective import NLL, AbstractObjective, Evaluation
-from .._parameters import Parameter, is_parameter, labels, resolve, trainable_size
+from .._parameters import (
+    is_parameter,
+    labels,
+    resolve,
+    trainable_size,
+    trainable_values,
+)
 from .._predictor import Predictor
 from .._result import RESULTS, describe
 
@@ -38,7 +44,7 @@ def check_dtypes(predictor: Any, data: Any) -> None:
     if values is None or not eqx.is_array(values):
         return
     for path, leaf in jtu.tree_leaves_with_path(predictor, is_leaf=is_parameter):
-        array = leaf.value if isinstance(leaf, Parameter) else leaf
+        array = resolve(leaf)
         if eqx.is_inexact_array(array) and array.dtype != values.dtype:
             raise ValueError(
                 f"predictor{jtu.keystr(path)} is {array.dtype}, the data are {values.dtype}: "
@@ -110,14 +116,8 @@ def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
 
 
 def _values(predictor: Any) -> str:
-    leaves = [
-        leaf
-        for leaf in jtu.tree_leaves(predictor, is_leaf=is_parameter)
-        if (leaf.trainable if isinstance(leaf, Parameter) else eqx.is_inexact_array(leaf))
-    ]
-    arrays = [np.asarray(leaf.value if isinstance(leaf, Parameter) else leaf) for leaf in leaves]
     show = lambda array: np.array2string(array, precision=4, threshold=8)
     return ", ".join(
-        f"{label.name} = {show(array)}"
-        for label, array in zip(labels(predictor), arrays, strict=True)
+        f"{label.name} = {show(np.asarray(value))}"
+        for label, value in zip(labels(predictor), trainable_values(predictor), strict=True)
     )

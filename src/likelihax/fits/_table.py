@@ -9,6 +9,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ._problem import FORWARD_LIMIT
+
 if TYPE_CHECKING:
     from ._report import Fit
 
@@ -73,9 +75,9 @@ def _parameters(fit: "Fit") -> Table:
 
 
 def _errors_to_show(fit: "Fit") -> dict[str, Any] | None:
-    from ._report import worth_errors
-
-    return fit.standard_errors() if worth_errors(fit) else None
+    # Unasked, only where they mean something and cost little.
+    cheap = fit.record.theta.size <= FORWARD_LIMIT
+    return fit.standard_errors() if fit.success and cheap else None
 
 
 def _rows(label: Any, values: np.ndarray, errors: np.ndarray | None) -> list[tuple[str, ...]]:

@@ -93,6 +93,7 @@ def noise_parameter(value: Any, what: str) -> Parameter:
     # Inside somebody's jitted loss there is no value to look at yet.
     if isinstance(noise.value, jax.core.Tracer):
         return noise
-    if not noise.trainable and not bool(np.all(np.asarray(noise.value) > 0)):
-        raise ValueError(f"{what} must be positive, got {np.asarray(noise.value)}.")
+    value = np.asarray(noise.value)
+    if not bool(np.all((value > 0) & np.isfinite(value))):
+        raise ValueError(f"{what} must be positive and finite, got {value}.")
     return noise

@@ -77,6 +77,9 @@ class ODE(AbstractSimulator):
         self.initial = initial if callable(initial) else known(initial)
         self.observe = observe
         self.t0 = None if t0 is None else float(t0)
+        if self.t0 is not None and not np.isfinite(self.t0):
+            raise ValueError(f"ODE: t0 must be finite, got {t0}.")
+        _check_finite(self.initial)
         self.solver = solver
         self.rtol = _checked_tolerance(rtol, "rtol")
         self.atol = _checked_tolerance(atol, "atol")
@@ -140,8 +143,17 @@ class ODE(AbstractSimulator):
         return changed
 
     def check(self, times: Any, inputs: Any, name: str) -> None:
-        """Raises `ValueError` where a time comes before `t0`."""
-        first = float(np.asarray(times)[0])
+        """Raises `ValueError` where times do not increase, or come before `t0`."""
+        if not eqx.is_array(times) or times.ndim != 1:
+            raise ValueError(f"{name}: an ODE needs a vector of times, got {_structure(times)}.")
+        when = np.asarray(times)
+        bad = np.flatnonzero(np.diff(when) <= 0)
+        if bad.size:
+            raise ValueError(
+                f"{name}: an ODE needs times that increase, but {when[bad[0] + 1]} follows "
+                f"{when[bad[0]]}. Sort the rows by time."
+            )
+        first = float(when[0])
         if self.t0 is not None and first < self.t0:
             raise ValueError(
                 f"{name}: times[0] = {first} comes before the initial state at t0 = {self.t0}. "
@@ -157,7 +169,13 @@ class ODE(AbstractSimulator):
                     "observe=lambda t, y: ..."
                 )
             return leaves[0]
-        return jax.vmap(resolve(self.observe))(times, states)
+        observed = jax.vmap(resolve(self.observe))(times, states)
+        if not eqx.is_array(observed):
+            raise ValueError(
+                f"ODE: observe returned {_structure(observed)}: it must return one array, for "
+                "instance jnp.stack([...])."
+            )
+        return observed
 
     def _tolerances(self, dtype: Any) -> tuple[float, float]:
         double = jnp.finfo(dtype).bits >= 64
@@ -206,6 +224,13 @@ def _check_kind(value: Any, kind: type, what: str, example: str) -> None:
             f"ODE: unknown {what} {value!r}: give a Diffrax one, for instance {example}, or leave "
             "it out."
         )
+
+
+def _check_finite(initial: PyTree) -> None:
+    for leaf in jtu.tree_leaves(resolve(initial)):
+        known = eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer)
+        if known and not bool(np.all(np.isfinite(np.asarray(leaf)))):
+            raise ValueError(f"ODE: the initial state must be finite, got {np.asarray(leaf)}.")
 
 
 def _checked_tolerance(value: float | None, what: str) -> float | None:
