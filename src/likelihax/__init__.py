@@ -2,6 +2,7 @@
 
 from . import fits as fits
 from . import likelihoods as likelihoods
+from . import links as links
 from . import models as models
 from . import plot as plot
 from ._data import AbstractData as AbstractData
@@ -26,6 +27,7 @@ from .fits import Fit as Fit
 from .fits import GradientDescent as GradientDescent
 from .fits import LevenbergMarquardt as LevenbergMarquardt
 from .fits import fit as fit
+from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 
 __version__ = "0.1.0"

@@ -54,10 +54,53 @@ def expected_rows(
         return jnp.stack(seen.outputs), seen
 
     jacobian, seen = jax.jacfwd(outputs, has_aux=True)(theta)
-    information = jnp.stack(predictor.likelihood.information(seen.outputs))
-    rows = jnp.sqrt(information)[..., None] * jacobian
-    rows = jnp.where(seen.observed[..., None], rows, 0.0)
-    return rows.reshape(-1, theta.size), _to_natural(theta, predictor)
+    factor = cholesky(predictor.likelihood.information(seen.outputs))
+    rows = rows_of(factor, jacobian, seen.observed)
+    return rows, _to_natural(theta, predictor)
+
+
+def cholesky(information: Float[Array, "k k *shape"]) -> list[list[Array]]:
+    """The lower triangle `L` with `L L^T` the information of each value, as lists of arrays.
+
+    An output of which the data say nothing beyond the others has a zero column.
+    """
+    size = information.shape[0]
+    lower: list[list[Array]] = []
+    for i in range(size):
+        row: list[Array] = []
+        for j in range(i):
+            left = information[i, j] - sum(row[k] * lower[j][k] for k in range(j))
+            pivot = lower[j][j]
+            row.append(jnp.where(pivot > 0, left / jnp.where(pivot > 0, pivot, 1.0), 0.0))
+        rest = information[i, i] - sum(entry * entry for entry in row)
+        floor = 4 * jnp.finfo(rest.dtype).eps * information[i, i]
+        row.append(jnp.sqrt(jnp.where(rest > floor, rest, 0.0)))
+        lower.append(row)
+    return lower
+
+
+def rows_of(
+    lower: list[list[Array]], jacobian: Float[Array, "k *shape size"], observed: Array
+) -> Float[Array, "rows size"]:
+    """`L^T` times the outputs' Jacobian, value by value: rows of a least-squares problem."""
+    size = len(lower)
+    rows = [
+        sum(lower[i][j][..., None] * jacobian[i] for i in range(j, size)) for j in range(size)
+    ]
+    stacked = jnp.where(observed[..., None], jnp.stack(rows), 0.0)
+    return stacked.reshape(-1, jacobian.shape[-1])
+
+
+def residuals_of(
+    lower: list[list[Array]], score: Float[Array, "k *shape"], observed: Array
+) -> Float[Array, " rows"]:
+    """`L^-1` times the score, value by value, so that `rows.T @ residuals` is the gradient."""
+    found: list[Array] = []
+    for i, row in enumerate(lower):
+        left = score[i] - sum(row[k] * found[k] for k in range(i))
+        pivot = row[i]
+        found.append(jnp.where(pivot > 0, left / jnp.where(pivot > 0, pivot, 1.0), 0.0))
+    return jnp.where(observed, jnp.stack(found), 0.0).reshape(-1)
 
 
 def covariance_of_hessian(hessian: np.ndarray, to_natural: np.ndarray) -> Covariance:

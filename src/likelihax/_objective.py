@@ -12,8 +12,7 @@ from jaxtyping import Array, Float, Int
 from ._data import AbstractData
 from ._predictor import Predictor
 from ._result import RESULTS
-from .likelihoods import AbstractRegularLikelihood
-from .likelihoods._likelihood import check_shapes
+from .likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from .models import AbstractSimulator, Simulation
 
 
@@ -38,7 +37,7 @@ class Observations(eqx.Module):
 
     **Attributes:**
 
-    - `outputs`: the distribution's parameters, each shaped like `values`.
+    - `outputs`: the distribution's parameters on the kernel's scales, each shaped like `values`.
     - `values`: the measured values, stand-ins where nothing was measured.
     - `observed`: where something was measured.
     - `result`: how the solve behind the prediction ended.
@@ -90,6 +89,8 @@ class NLL(AbstractObjective):
         """The NLL of each observable."""
         elementwise, _ = self.elementwise(predictor, data)
         columns = elementwise.reshape(elementwise.shape[0], -1).sum(axis=0)
+        if predictor.likelihood.event_ndim:  # one number for all observables together
+            return {", ".join(data.observables): columns.sum()}
         return {name: columns[i] for i, name in enumerate(data.observables)}
 
     def check(self, predictor: Predictor, data: AbstractData) -> None:
@@ -102,7 +103,7 @@ class NLL(AbstractObjective):
             raise ValueError(
                 f"NLL: expected an Experiment or a Dataset, got {type(data).__name__}."
             )
-        predictor.likelihood.check_support(np.asarray(data.values), data.name)
+        check_measured(predictor.likelihood, data)
         if isinstance(predictor.model, AbstractSimulator):
             times, *inputs = data.arguments
             predictor.model.check(times, inputs[0] if inputs else None, data.name)
@@ -112,19 +113,19 @@ class NLL(AbstractObjective):
         simulation = predictor.simulate(*data.arguments)
         each = predictor.likelihood.nll(simulation.values, data.values)
         each = jnp.where(simulation.success, each, jnp.inf)
-        return jnp.where(data.observed, each, 0.0), simulation
+        return jnp.where(_measured(predictor.likelihood, data), each, 0.0), simulation
 
     def observations(self, predictor: Predictor, data: AbstractData) -> Observations:
         """The predicted distributions' parameters, for methods that use their curvature."""
         likelihood = predictor.likelihood
         assert isinstance(likelihood, AbstractRegularLikelihood)
         simulation = predictor.simulate(*data.arguments)
-        check_shapes(simulation.values, data.values, type(likelihood).__name__)
+        likelihood.check_shapes(simulation.values, data.values)
         outputs = likelihood.outputs(simulation.values)
         return Observations(
             outputs=outputs,
             values=data.values,
-            observed=data.observed,
+            observed=_measured(likelihood, data),
             result=simulation.result,
             accuracy=simulation.accuracy,
         )
@@ -165,3 +166,25 @@ class ScalarObjective(AbstractObjective):
 
     def check(self, predictor: Any, data: Any) -> None:
         """Nothing is known of the function's own demands."""
+
+
+def check_measured(likelihood: AbstractLikelihood, data: AbstractData) -> None:
+    """Raises `ValueError` where a value is outside the support, or a vector measured in part."""
+    likelihood.check_support(np.asarray(data.values), data.name)
+    if likelihood.event_ndim:
+        observed = np.asarray(data.observed)
+        part = np.argwhere(observed.any(axis=-1) & ~observed.all(axis=-1))
+        if part.size:
+            index = [int(i) for i in part[0]]
+            raise ValueError(
+                f"{data.name}: values{index} was measured in part, and "
+                f"{type(likelihood).__name__} takes it as one: mark all of it as missing (NaN), "
+                "or choose a likelihood of single values."
+            )
+
+
+def _measured(likelihood: AbstractLikelihood, data: AbstractData) -> Array:
+    """Where something was measured, one flag for each NLL."""
+    if not likelihood.event_ndim:
+        return data.observed
+    return jnp.all(data.observed, axis=tuple(range(-likelihood.event_ndim, 0)))

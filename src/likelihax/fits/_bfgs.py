@@ -36,7 +36,12 @@ class BFGS(AbstractMethod):
             raise ValueError(f"BFGS: max_steps {self.max_steps} is below 1.")
 
     def check(self, problem: Problem) -> None:
-        """Any objective will do."""
+        """Any objective with a gradient will do."""
+        if not problem.is_gradient:
+            raise ValueError(
+                "BFGS needs a gradient that belongs to the value, which a likelihood with "
+                "BetaNLL or Faithful does not give. Use likelihax.GradientDescent(...)."
+            )
 
     def init(self, problem: Problem, key: Array | None) -> tuple[Record, PyTree]:
         """Nothing is known yet: the first step evaluates the start."""

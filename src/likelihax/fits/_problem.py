@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from .._information import cholesky, residuals_of, rows_of
 from .._objective import NLL, AbstractObjective
 from .._parameters import pack, resolve, unpack
 from .._result import RESULTS
@@ -77,9 +78,18 @@ class Problem(eqx.Module):
     @property
     def has_curvature(self) -> bool:
         """Whether `linearise` applies: an NLL of a regular likelihood."""
-        return isinstance(self.objective, NLL) and isinstance(
-            self.predictor.likelihood, AbstractRegularLikelihood
+        return (
+            isinstance(self.objective, NLL)
+            and isinstance(self.predictor.likelihood, AbstractRegularLikelihood)
+            and self.is_gradient
         )
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether what the objective gives as its gradient is one, so that values confirm it."""
+        if not isinstance(self.objective, NLL):
+            return True
+        return self.predictor.likelihood.is_gradient
 
     def linearise(self, theta: Float[Array, " size"]) -> Linearisation:
         """The objective, its gradient and the curvature of its likelihood, in one pass."""
@@ -97,14 +107,16 @@ class Problem(eqx.Module):
         # The kernel is elementwise, so one tangent of ones an output gives its score.
         each, pullback = jax.vjp(kernel, stacked)
         (score,) = pullback(jnp.ones_like(each))
-        curvature = jnp.stack(likelihood.curvature(tuple_of(stacked), seen.values))
-        root = jnp.sqrt(curvature)
-        rows = jnp.where(seen.observed[..., None], root[..., None] * jacobian, 0.0)
-        residual = jnp.where(seen.observed, score / root, 0.0)
-        rows, residual = rows.reshape(-1, theta.size), residual.reshape(-1)
+        curvature = likelihood.curvature(tuple_of(stacked), seen.values)
+        lower = cholesky(curvature)
+        rows = rows_of(lower, jacobian, seen.observed)
+        residual = residuals_of(lower, score, seen.observed)
         total = jnp.sum(jnp.where(seen.observed, each, 0.0))
-        outcome = screen(total, rows.T @ residual, seen.result)
+        slopes = jnp.where(seen.observed, score, 0.0)[..., None] * jacobian
+        gradient = jnp.sum(slopes.reshape(-1, theta.size), axis=0)
+        outcome = screen(total, gradient, seen.result)
         usable = jnp.isfinite(outcome.total)
+        root = jnp.stack([row[-1] for row in lower])
         size = jnp.where(seen.observed, root * stacked, 0.0)
         return Linearisation(
             outcome=outcome,

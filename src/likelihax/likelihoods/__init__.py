@@ -1,6 +1,34 @@
 """Likelihoods: one file a distribution."""
 
+from ._argument import Argument as Argument
+from ._argument import Predicted as Predicted
+from ._argument import predicted as predicted
+from ._bernoulli import Bernoulli as Bernoulli
+from ._beta import Beta as Beta
+from ._binomial import Binomial as Binomial
+from ._categorical import Categorical as Categorical
+from ._censored import Censored as Censored
+from ._censored import IntervalCensored as IntervalCensored
+from ._cumulative import AbstractCumulative as AbstractCumulative
+from ._exponential import Exponential as Exponential
+from ._from_numpyro import FromNumPyro as FromNumPyro
+from ._gamma import Gamma as Gamma
+from ._heteroscedastic import AbstractGradient as AbstractGradient
+from ._heteroscedastic import BetaNLL as BetaNLL
+from ._heteroscedastic import Faithful as Faithful
+from ._laplace import Laplace as Laplace
 from ._likelihood import AbstractLikelihood as AbstractLikelihood
 from ._likelihood import AbstractRegularLikelihood as AbstractRegularLikelihood
 from ._log_normal import LogNormal as LogNormal
+from ._mixture import Mixture as Mixture
+from ._multivariate_normal import MultivariateNormal as MultivariateNormal
+from ._negative_binomial import NegativeBinomial as NegativeBinomial
 from ._normal import Normal as Normal
+from ._ordered_logistic import OrderedLogistic as OrderedLogistic
+from ._poisson import Poisson as Poisson
+from ._quantile import Quantile as Quantile
+from ._student_t import StudentT as StudentT
+from ._support import Support as Support
+from ._truncated import Truncated as Truncated
+from ._von_mises import VonMises as VonMises
+from ._zero_inflated import ZeroInflated as ZeroInflated

@@ -1,82 +1,259 @@
 """What a likelihood is: how measured values scatter about a prediction."""
 
 import abc
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike
 from numpyro.distributions import Distribution
+
+from ._argument import Argument
+from ._support import Support
+
+Outputs = tuple[Array, ...]
+Outside = Literal["infinite", "error"]
 
 
 class AbstractLikelihood(eqx.Module):
     """How measured values scatter about a model's prediction.
 
     A likelihood never sums: `nll` is elementwise, one number a measured value, and the
-    objective is the only place that reduces. Its noise parameters are leaves like any
-    other: a number is a known constant, a `Parameter` is fitted with the model's.
+    objective is the only place that reduces. Each of a family's parameters may be a number,
+    which is a known constant; a `Parameter`, fitted with the model's; or `predicted()`, so that
+    the model returns it.
+
+    A model returns one number a value where one parameter is predicted, shaped like `y`. Where
+    there are more, they are the last axis: `(*y.shape, likelihood.num_outputs)`, in the
+    order of the family's parameters. Whatever link it was predicted through, a parameter
+    reaches the family's `kernel` on a scale on which every number is valid (a logarithm, a
+    logit), called an output here.
     """
+
+    @property
+    @abc.abstractmethod
+    def arguments(self) -> tuple[Argument, ...]:
+        """The family's parameters, in the order in which a model predicts them."""
+
+    @property
+    @abc.abstractmethod
+    def support(self) -> Support:
+        """The values that can be measured."""
+
+    @abc.abstractmethod
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The NLL as a function of the outputs, for values inside the support."""
 
     @abc.abstractmethod
     def distribution(self, prediction: Array) -> Distribution:
         """The NumPyro distribution of the observation, given the model's prediction."""
 
-    @abc.abstractmethod
-    def nll(self, prediction: Array, y: Array) -> Array:
+    @property
+    def parts(self) -> "tuple[AbstractLikelihood, ...]":
+        """The likelihoods that this one is made of; their parameters follow its own."""
+        return ()
+
+    @property
+    def event_ndim(self) -> int:
+        """How many trailing axes of `y` make one value: 0 for numbers, 1 for vectors."""
+        return 0
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the model has to predict for each value."""
+        own = sum(argument.width for argument in self.arguments if argument.is_predicted)
+        return own + sum(part.num_outputs for part in self.parts)
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether the derivative of `nll` is that of its value, as it is unless a remedy is on."""
+        return all(part.is_gradient for part in self.parts)
+
+    def nll(self, prediction: Array, y: ArrayLike, *, outside: Outside = "infinite") -> Array:
         """The negative log-likelihood of each value of `y`, in nats, all constants kept.
 
-        `prediction` and `y` have the same shape, and so has the result; raises `ValueError`
-        where they do not.
-        """
+        Shaped like `y`, in the dtype of `prediction`; `y` may also be integer or bool. A
+        prediction that is outside its link's range, or NaN, has an infinite NLL.
 
-    @abc.abstractmethod
+        A value outside the support raises `ValueError` in eager code. Under `jit` there are no
+        values to look at: there its NLL is infinite, or with `outside="error"` the compiled
+        code raises when it runs. It is never NaN. Shapes that do not match raise `ValueError`.
+        """
+        prediction = jnp.asarray(prediction)
+        y = self.as_target(y, prediction)
+        self.check_shapes(prediction, y)
+        inside = self.support.contains(y)
+        if not isinstance(inside, jax.core.Tracer):
+            self.check_support(np.asarray(y), "nll")
+        elif outside == "error":
+            message = f"nll: a value outside the support: {self._whose()}. {self.support.mend}"
+            y = eqx.error_if(y, ~jnp.all(inside), message)
+        elif outside != "infinite":
+            raise ValueError(f'nll: outside={outside!r}: give "infinite" or "error".')
+        stand_in = jnp.asarray(self.support.inside, y.dtype)
+        y = jnp.where(inside, y, jnp.broadcast_to(stand_in, y.shape))
+        valid = inside
+        if self.event_ndim:
+            valid = jnp.all(inside, axis=tuple(range(-self.event_ndim, 0)))
+        outputs = self.outputs(prediction)
+        each = self.kernel(tuple(map(_without_nan, outputs)), y)
+        for output in outputs:
+            missing = jnp.isnan(output)
+            extra = tuple(range(valid.ndim, missing.ndim))
+            valid = valid & ~(jnp.any(missing, axis=extra) if extra else missing)
+        return jnp.where(valid & ~jnp.isnan(each), each, jnp.inf)
+
+    def outputs(self, prediction: Array) -> Outputs:
+        """The distribution's parameters for each value, on the scales of the kernel.
+
+        NaN, with a derivative of zero, where the prediction is outside its link's range.
+        """
+        batch = self.batch_shape(prediction)
+        columns = prediction[..., None] if self._is_bare else prediction
+        found: list[Array] = []
+        at = 0
+        for argument in self.arguments:
+            if argument.is_predicted:
+                found.append(argument.from_prediction(columns[..., at : at + argument.width]))
+                at += argument.width
+            else:
+                found.append(argument.constant(batch, prediction.dtype))
+        for part in self.parts:
+            piece = columns[..., at : at + part.num_outputs]
+            found.extend(part.outputs(piece[..., 0] if part._is_bare else piece))
+            at += part.num_outputs
+        return tuple(found)
+
+    def split(self, outputs: Outputs) -> tuple[Outputs, list[Outputs]]:
+        """The outputs of this likelihood itself, and those of each of its parts."""
+        at = len(self.arguments)
+        own, of_parts = outputs[:at], []
+        for part in self.parts:
+            of_parts.append(outputs[at : at + part.output_count])
+            at += part.output_count
+        return own, of_parts
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs the kernel takes."""
+        return len(self.arguments) + sum(part.output_count for part in self.parts)
+
+    def batch_shape(self, prediction: Array) -> tuple[int, ...]:
+        """The shape of the NLL that belongs to a prediction."""
+        if self._is_bare:
+            return prediction.shape
+        if prediction.ndim == 0 or prediction.shape[-1] != self.num_outputs:
+            raise ValueError(
+                f"{self._family}: the prediction has shape {prediction.shape}: its last axis must "
+                f"hold what this likelihood takes for each value: {self._outputs_in_words()}."
+            )
+        return prediction.shape[:-1]
+
+    def event_shape(self, y: Array) -> tuple[int, ...]:
+        """The trailing shape of `y` that makes one value: nothing, for numbers."""
+        return ()
+
+    def as_target(self, y: ArrayLike, prediction: Array) -> Array:
+        """`y` as an array in the dtype of the prediction; raises `ValueError` unless it can be."""
+        if not jnp.issubdtype(prediction.dtype, jnp.floating):
+            raise ValueError(
+                f"{self._family}: the prediction is {prediction.dtype}: it must be floating, or "
+                "there is nothing to differentiate."
+            )
+        y = jnp.asarray(y)
+        if jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == jnp.bool_:
+            return y.astype(prediction.dtype)
+        if y.dtype != prediction.dtype and not y.weak_type:
+            raise ValueError(
+                f"{self._family}: the values are {y.dtype}, the prediction is {prediction.dtype}: "
+                "convert one of them, so that no digits are lost or made up unseen."
+            )
+        return y.astype(prediction.dtype)
+
+    def check_shapes(self, prediction: Array, y: Array) -> None:
+        """Raises `ValueError` unless `y` has exactly the shape that belongs to a prediction."""
+        wanted = self.batch_shape(prediction) + self.event_shape(y)
+        if wanted != y.shape:
+            raise ValueError(
+                f"{self._family}: the prediction has shape {prediction.shape}, which goes with "
+                f"values of shape {wanted}, and the values have shape {y.shape}. They must agree "
+                "exactly: nothing is broadcast. Let the model (or `observe`) return "
+                f"{self._outputs_in_words()} for each measured value."
+            )
+
     def check_support(self, values: np.ndarray, name: str) -> None:
         """Raises `ValueError` where a measured value lies outside the support."""
+        bad = np.argwhere(~np.asarray(self.support.contains(jnp.asarray(values))))
+        if bad.size:
+            index = tuple(int(i) for i in bad[0])
+            what = "y" if name == "nll" else "values"
+            raise ValueError(
+                f"{name}: {what}{list(index) if index else ''} = {values[index]} under "
+                f"{self._whose()}. {self.support.mend}"
+            )
+
+    @property
+    def _family(self) -> str:
+        return type(self).__name__
+
+    @property
+    def _is_bare(self) -> bool:
+        # One number a value needs no axis of its own.
+        return self.num_outputs == 1 and self.event_ndim == 0
+
+    def _whose(self) -> str:
+        return f"{self._family}, whose values are {self.support.words}"
+
+    def _outputs_in_words(self) -> str:
+        if self._is_bare:
+            return "one number"
+        names = ", ".join(self._predicted_names())
+        return f"{self.num_outputs} numbers ({names})" if names else "an empty last axis"
+
+    def _predicted_names(self) -> Sequence[str]:
+        names = [
+            argument.name.rpartition(": ")[2] + (f" ({argument.width})" if argument.shape else "")
+            for argument in self.arguments
+            if argument.is_predicted
+        ]
+        for part in self.parts:
+            names += [f"{part._family} {name}" for name in part._predicted_names()]
+        return names
 
 
 class AbstractRegularLikelihood(AbstractLikelihood):
     """A family whose Fisher information is known, so that a fit can use its curvature.
 
-    The family is written in terms of its distribution's own parameters, called outputs
-    here, for instance a location and a log-scale. Each output has the shape of `y`; the
-    information is diagonal in them.
+    Every output is shaped like `y`.
     """
 
     @abc.abstractmethod
-    def outputs(self, prediction: Array) -> tuple[Array, ...]:
-        """The distribution's parameters for each predicted value."""
+    def information(self, outputs: Outputs) -> Array:
+        """The Fisher information of one value in its outputs: shape `(k, k, *y.shape)`."""
 
-    @abc.abstractmethod
-    def kernel(self, outputs: tuple[Array, ...], y: Array) -> Array:
-        """The elementwise NLL as a function of the outputs."""
+    def curvature(self, outputs: Outputs, y: Array) -> Array:
+        """A positive curvature shaped like `information`, for the steps of a fit.
 
-    @abc.abstractmethod
-    def information(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The expected curvature of the kernel in each output: the Fisher information."""
-
-    @abc.abstractmethod
-    def curvature(self, outputs: tuple[Array, ...], y: Array) -> tuple[Array, ...]:
-        """A positive curvature for each output, `information` in expectation.
-
-        It may depend on `y`, where that makes steps from a bad start shorter.
+        The information itself, unless the family knows one that depends on `y`, equals the
+        information in expectation or at the optimum, and makes steps from a bad start shorter.
         """
+        return self.information(outputs)
 
 
-def check_shapes(prediction: Any, y: Any, family: str) -> None:
-    """Raises `ValueError` unless a prediction has exactly the shape of the values."""
-    if prediction.shape != y.shape:
-        raise ValueError(
-            f"{family}: the prediction has shape {prediction.shape}, the values have shape "
-            f"{y.shape}. They must agree exactly: nothing is broadcast. Let the model (or "
-            "`observe`) return one number for each measured value."
-        )
+def diagonal(*entries: Array) -> Array:
+    """A matrix for each value, shape `(k, k, *y.shape)`, from the entries of its diagonal."""
+    zero = jnp.zeros_like(entries[0])
+    size = range(len(entries))
+    return matrix([[entries[i] if i == j else zero for j in size] for i in size])
 
 
-def broadcast_noise(noise: Float[Array, "..."], shape: tuple[int, ...], what: str) -> Array:
-    """A noise parameter for every value: one for all, one an observable, or one each."""
-    if noise.shape != shape[len(shape) - noise.ndim :]:
-        raise ValueError(
-            f"{what} has shape {noise.shape}, the values have shape {shape}: give one number for "
-            "all, or one for each observable (the last axis)."
-        )
-    return noise.reshape((1,) * (len(shape) - noise.ndim) + noise.shape)
+def matrix(rows: list[list[Array]]) -> Array:
+    """A matrix for each value, shape `(k, k, *y.shape)`, from its rows."""
+    return jnp.stack([jnp.stack(row) for row in rows])
+
+
+def _without_nan(output: Any) -> Array:
+    return jnp.where(jnp.isnan(output), jnp.zeros_like(output), output)

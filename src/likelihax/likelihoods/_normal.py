@@ -3,76 +3,115 @@
 import math
 from typing import Any, final
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 from numpyro import distributions as dist
+from numpyro.distributions import constraints
 
-from .._parameters import Numbers, Parameter, known, resolve
-from ._likelihood import AbstractRegularLikelihood, broadcast_noise, check_shapes
+from .._special._gaussian import log_ndtr
+from ._argument import Argument, Source, predicted, source
+from ._heteroscedastic import AbstractGradient
+from ._cumulative import AbstractCumulative
+from ._kernel import exact
+from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
+from ._support import REAL, Support
 
 
 @final
-class Normal(AbstractRegularLikelihood):
-    r"""`y ~ Normal(prediction, scale)`.
+class Normal(AbstractRegularLikelihood, AbstractCumulative):
+    r"""`y ~ Normal(loc, scale)`.
 
     $$-\log p = \tfrac12 r^2 + \log\sigma + \tfrac12\log 2\pi,\qquad r = (y-\mu)/\sigma.$$
 
-    `scale` is the standard deviation in the units of `y`: one number for all values or one
-    for each observable. A plain number is known; `positive(...)` is fitted.
+    **Arguments:**
+
+    - `scale`: the standard deviation in the units of `y`: a number is known, `positive(...)` is
+        fitted, `predicted()` makes it the second output of the model, as its logarithm.
+    - `loc`: the mean; by default the model predicts it.
+    - `gradient`: `BetaNLL(...)` or `Faithful()` change the gradient, not the value, where
+        training a predicted scale stalls; by default the gradient is that of the NLL.
     """
 
-    scale: Parameter
+    loc: Source
+    scale: Source
+    gradient: AbstractGradient | None
 
-    def __init__(self, scale: Numbers | Parameter):
-        self.scale = noise_parameter(scale, "Normal: scale")
+    def __init__(
+        self, scale: Any, loc: Any = predicted(), *, gradient: AbstractGradient | None = None
+    ):
+        self.loc = source(loc, "Normal: loc", constraints.real, "real")
+        self.scale = source(scale, "Normal: scale", constraints.positive, "positive")
+        self.gradient = gradient
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Location and scale; the kernel takes the logarithm of the scale."""
+        return (
+            Argument("Normal: loc", self.loc, "identity"),
+            Argument("Normal: scale", self.scale, "log"),
+        )
+
+    @property
+    def support(self) -> Support:
+        """The real line."""
+        return REAL
+
+    @property
+    def is_gradient(self) -> bool:
+        """False with `gradient`."""
+        return self.gradient is None
 
     def distribution(self, prediction: Array) -> dist.Normal:
-        """`Normal(prediction, scale)`."""
-        scale = broadcast_noise(resolve(self.scale), prediction.shape, "Normal: scale")
-        return dist.Normal(prediction, jnp.broadcast_to(scale, prediction.shape))
+        """`Normal(loc, scale)`."""
+        loc, log_scale = self.outputs(prediction)
+        return dist.Normal(loc, jnp.exp(log_scale))
 
-    def nll(self, prediction: Array, y: Array) -> Array:
-        """The elementwise NLL in nats, shaped like `y`."""
-        check_shapes(prediction, y, "Normal")
-        return self.kernel(self.outputs(prediction), y)
-
-    def check_support(self, values: np.ndarray, name: str) -> None:
-        """Every finite value is in the support."""
-
-    def outputs(self, prediction: Array) -> tuple[Array, Array]:
-        """The location and the log-scale of each value."""
-        scale = broadcast_noise(resolve(self.scale), prediction.shape, "Normal: scale")
-        return prediction, jnp.broadcast_to(jnp.log(scale), prediction.shape)
-
-    def kernel(self, outputs: tuple[Array, ...], y: Array) -> Array:
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in location and log-scale."""
-        return normal_kernel(outputs, y)
+        each = normal_nll(*outputs, y)
+        return each if self.gradient is None else self.gradient.reweight(each, outputs, y)
 
-    def information(self, outputs: tuple[Array, ...]) -> tuple[Array, Array]:
+    def log_cdf(self, outputs: Outputs, y: Array) -> Array:
+        """`log Phi(r)`."""
+        loc, log_scale = outputs
+        return log_ndtr((y - loc) * jnp.exp(-log_scale))
+
+    def log_survival(self, outputs: Outputs, y: Array) -> Array:
+        """`log Phi(-r)`."""
+        loc, log_scale = outputs
+        return log_ndtr((loc - y) * jnp.exp(-log_scale))
+
+    def information(self, outputs: Outputs) -> Array:
         """`1 / scale^2` for the location and 2 for the log-scale."""
         return normal_information(outputs)
 
-    def curvature(self, outputs: tuple[Array, ...], y: Array) -> tuple[Array, Array]:
+    def curvature(self, outputs: Outputs, y: Array) -> Array:
         """`1 / scale^2` for the location and `1 + r^2` for the log-scale."""
         return normal_curvature(outputs, y)
 
 
-def normal_kernel(outputs: tuple[Array, ...], y: Array) -> Array:
-    """The Normal NLL in location and log-scale."""
-    loc, log_scale = outputs
+def _value(loc: Array, log_scale: Array, y: Array) -> Array:
     residual = (y - loc) * jnp.exp(-log_scale)
-    return 0.5 * residual**2 + log_scale + 0.5 * math.log(2 * math.pi)
+    return 0.5 * residual * residual + log_scale + 0.5 * math.log(2 * math.pi)
 
 
-def normal_information(outputs: tuple[Array, ...]) -> tuple[Array, Array]:
+def _partials(loc: Array, log_scale: Array, y: Array) -> tuple[Array, Array, Array]:
+    per_scale = jnp.exp(-log_scale)
+    residual = (y - loc) * per_scale
+    pull = residual * per_scale
+    return -pull, (1 - residual) * (1 + residual), pull
+
+
+normal_nll = exact(_value, _partials)
+
+
+def normal_information(outputs: Outputs) -> Array:
     """The Fisher information of a Normal in location and log-scale."""
     _, log_scale = outputs
-    return jnp.exp(-2 * log_scale), jnp.full_like(log_scale, 2.0)
+    return diagonal(jnp.exp(-2 * log_scale), jnp.full_like(log_scale, 2.0))
 
 
-def normal_curvature(outputs: tuple[Array, ...], y: Array) -> tuple[Array, Array]:
+def normal_curvature(outputs: Outputs, y: Array) -> Array:
     """The Normal's curvature for scoring steps.
 
     In the log-scale the observed curvature is `2 r^2` and the expected one 2. Their mean
@@ -82,18 +121,4 @@ def normal_curvature(outputs: tuple[Array, ...], y: Array) -> tuple[Array, Array
     """
     loc, log_scale = outputs
     residual = (y - loc) * jnp.exp(-log_scale)
-    return jnp.exp(-2 * log_scale), 1 + residual**2
-
-
-def noise_parameter(value: Any, what: str) -> Parameter:
-    """A noise scale as given by the user: a known number or a `Parameter`, all positive."""
-    noise = known(value)
-    if isinstance(noise, list | tuple) or not isinstance(noise, Parameter):
-        raise ValueError(f"{what} must be a number, an array or a Parameter, got {value!r}.")
-    # Inside somebody's jitted loss there is no value to look at yet.
-    if isinstance(noise.value, jax.core.Tracer):
-        return noise
-    value = np.asarray(noise.value)
-    if not bool(np.all((value > 0) & np.isfinite(value))):
-        raise ValueError(f"{what} must be positive and finite, got {value}.")
-    return noise
+    return diagonal(jnp.exp(-2 * log_scale), 1 + residual**2)

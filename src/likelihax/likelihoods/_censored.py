@@ -1,0 +1,174 @@
+"""Values of which only a bound is known."""
+
+from typing import Any, final
+
+import jax.numpy as jnp
+from jaxtyping import Array
+from numpyro.distributions import Distribution, constraints
+
+from .._parameters import Parameter
+from ._argument import Argument, source
+from ._cumulative import AbstractCumulative, as_cumulative, log_between
+from ._likelihood import AbstractLikelihood, Outputs
+from ._support import Support
+
+
+@final
+class Censored(AbstractLikelihood):
+    r"""Values at a limit of detection count as 'at most', or 'at least', that much.
+
+    $$-\log p = \begin{cases}-\log F(a) & y\le a\\ -\log(1-F(b)) & y\ge b\\
+    \text{the base's}&\text{else,}\end{cases}$$
+
+    the tobit model where the base is Normal (J. Tobin 1958, "Estimation of relationships for
+    limited dependent variables", Econometrica 26).
+
+    **Arguments:**
+
+    - `base`: a likelihood with a cumulative distribution.
+    - `lower`, `upper`: the limits `a` and `b`: one for all values, one an observable, or one
+        each (for survival times, those at which each was last seen). Leave out what there is not.
+
+    For values known only to lie between two bounds, see `IntervalCensored`.
+    """
+
+    base: AbstractCumulative
+    lower: Parameter | None
+    upper: Parameter | None
+
+    def __init__(self, base: AbstractCumulative, *, lower: Any = None, upper: Any = None):
+        self.base = as_cumulative(base, "Censored")
+        if lower is None and upper is None:
+            raise ValueError("Censored: give lower, upper or both.")
+        self.lower = _limit(lower, "Censored: lower")
+        self.upper = _limit(upper, "Censored: upper")
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The limits that there are; the kernel takes them as they are."""
+        limits = (("Censored: lower", self.lower), ("Censored: upper", self.upper))
+        return tuple(Argument(name, of, "identity") for name, of in limits if of is not None)
+
+    @property
+    def parts(self) -> tuple[AbstractLikelihood, ...]:
+        """The base."""
+        return (self.base,)
+
+    @property
+    def support(self) -> Support:
+        """Any finite number: what is outside the base's is beyond a limit, or infinitely bad."""
+        base = self.base.support
+        return Support(jnp.isfinite, base.inside, "finite numbers", base.mend)
+
+    def distribution(self, prediction: Array) -> Distribution:
+        """The base's: of the value itself, had there been no limit."""
+        return self.base.distribution(prediction)
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The formula above."""
+        limits, (own,) = self.split(outputs)
+        bounds = iter(limits)
+        inside = self.base.support.contains(y)
+        stand_in = jnp.asarray(self.base.support.inside, y.dtype)
+        each = self.base.kernel(own, jnp.where(inside, y, stand_in))
+        each = jnp.where(inside, each, jnp.inf)
+        if self.lower is not None:
+            bound = next(bounds)
+            each = jnp.where(y <= bound, -self.base.log_cdf(own, bound), each)
+        if self.upper is not None:
+            bound = next(bounds)
+            each = jnp.where(y >= bound, -self.base.log_survival(own, bound), each)
+        return each
+
+
+@final
+class IntervalCensored(AbstractLikelihood):
+    r"""Each value is a pair of bounds, the last axis of `y`, between which the truth lies.
+
+    $$-\log p = -\log\bigl(F(b)-F(a)\bigr),$$
+
+    or the base's NLL where both bounds are the same, so that exact, left-censored (lower bound
+    minus infinity), right-censored (upper bound infinity) and interval-censored values mix.
+
+    **Arguments:**
+
+    - `base`: a likelihood with a cumulative distribution.
+    """
+
+    base: AbstractCumulative
+
+    def __init__(self, base: AbstractCumulative):
+        self.base = as_cumulative(base, "IntervalCensored")
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """None of its own."""
+        return ()
+
+    @property
+    def parts(self) -> tuple[AbstractLikelihood, ...]:
+        """The base."""
+        return (self.base,)
+
+    @property
+    def support(self) -> Support:
+        """Pairs of increasing bounds; equal ones must be in the base's support."""
+        return Support(
+            self._are_bounds,
+            self.base.support.inside,
+            f"pairs of bounds (last axis), lower first, {self.base.support.words} where both are "
+            "the same",
+            "Sort each pair; leave out (NaN in both) a pair that says nothing.",
+        )
+
+    @property
+    def event_ndim(self) -> int:
+        """1: a value is a pair."""
+        return 1
+
+    def event_shape(self, y: Array) -> tuple[int, ...]:
+        """`(2,)`."""
+        return (2,)
+
+    def batch_shape(self, prediction: Array) -> tuple[int, ...]:
+        """The base's."""
+        return self.base.batch_shape(prediction)
+
+    def outputs(self, prediction: Array) -> Outputs:
+        """The base's."""
+        return self.base.outputs(prediction)
+
+    def distribution(self, prediction: Array) -> Distribution:
+        """The base's: of the value itself."""
+        return self.base.distribution(prediction)
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The formula above: one number a pair."""
+        low, high = y[..., 0], y[..., 1]
+        same = low == high
+        known = self.base.kernel(outputs, jnp.where(same, low, self._stand_in(y)))
+        no_low, no_high = jnp.isneginf(low), jnp.isposinf(high)
+        # Stand-ins keep the derivatives of what is not chosen finite.
+        first = jnp.where(no_low, jnp.where(no_high, self._stand_in(y), high), low)
+        last = jnp.where(no_high, first, high)
+        apart = ~(no_low | no_high | same)
+        between = log_between(
+            self.base, outputs, jnp.where(apart, low, first - 1), jnp.where(apart, high, first)
+        )
+        left = self.base.log_cdf(outputs, last)
+        right = self.base.log_survival(outputs, first)
+        log_probability = jnp.where(no_low, left, jnp.where(no_high, right, between))
+        log_probability = jnp.where(no_low & no_high, 0.0, log_probability)
+        return jnp.where(same, known, -log_probability)
+
+    def _are_bounds(self, y: Array) -> Array:
+        low, high = y[..., 0], y[..., 1]
+        exact = (low == high) & self.base.support.contains(low)
+        return jnp.broadcast_to(((low < high) | exact)[..., None], y.shape)
+
+    def _stand_in(self, y: Array) -> Array:
+        return jnp.asarray(self.base.support.inside, y.dtype)
+
+
+def _limit(value: Any, what: str) -> Any:
+    return None if value is None else source(value, what, constraints.real, "real")

@@ -1,0 +1,161 @@
+"""Any NumPyro distribution as a likelihood."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+from numpyro.distributions import Distribution, constraints
+from numpyro.distributions.constraints import Constraint
+
+from ._argument import Argument, Source, source
+from ._cumulative import AbstractCumulative
+from ._likelihood import Outputs
+from ._support import Support
+
+
+@final
+class FromNumPyro(AbstractCumulative):
+    """`y` from any NumPyro distribution, with its own `log_prob`.
+
+        FromNumPyro(dist.Gumbel, loc=predicted(), scale=positive(1.0))
+
+    **Arguments:**
+
+    - `family`: the distribution's class, or a function of the same keywords that returns one.
+    - `parameters`: its parameters, each a number, a `Parameter` or `predicted()`. What is
+        predicted without a link is taken as the identity, the logarithm or the logit, as the
+        constraint that the distribution states for it demands; of vectors, through `biject_to`
+        and with their size given in `sizes`.
+    - `sizes`: for predicted vectors, by name: how many numbers the model predicts.
+
+    NumPyro's own accuracy is what one gets: [Which likelihood?](which_likelihood.md) has figures.
+    """
+
+    family: Callable[..., Distribution] = eqx.field(static=True)
+    sources: tuple[Source, ...]
+    names: tuple[str, ...] = eqx.field(static=True)
+    sizes: tuple[tuple[str, int], ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        family: Callable[..., Distribution],
+        *,
+        sizes: dict[str, int] | None = None,
+        **parameters: Any,
+    ):
+        self.family = family
+        self.sizes = tuple((sizes or {}).items())
+        self.names = tuple(parameters)
+        stated = getattr(family, "arg_constraints", {})
+        unknown = set(parameters) - set(stated) if stated else set()
+        if unknown or not parameters:
+            raise ValueError(
+                f"FromNumPyro: {self._name} has the parameters {sorted(stated)}, got "
+                f"{sorted(parameters)}."
+            )
+        self.sources = tuple(
+            source(
+                value,
+                f"{self._name}: {name}",
+                stated.get(name, constraints.real),
+                f"within {self._name}'s constraint",
+            )
+            for name, value in parameters.items()
+        )
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The distribution's parameters, in the order in which they were given."""
+        return tuple(map(self._argument, self.names, self.sources))
+
+    @property
+    def support(self) -> Support:
+        """What the distribution says its support is."""
+        example = self._example
+        constraint, vectors = example.support, bool(example.event_shape)
+
+        def contains(y: Array) -> Array:
+            inside = constraint(y)
+            if vectors:
+                inside = jnp.broadcast_to(inside[..., None], y.shape)
+            return inside & jnp.isfinite(y)
+
+        return Support(
+            contains,
+            constraint.feasible_like(jnp.zeros(example.event_shape)),
+            f"in the support of {self._name}, {str(constraint).strip('<>')}",
+            "Leave it out, mark it as missing (NaN), or choose another family.",
+        )
+
+    @property
+    def event_ndim(self) -> int:
+        """As many axes as the distribution's events have."""
+        return len(self._example.event_shape)
+
+    def event_shape(self, y: Array) -> tuple[int, ...]:
+        """The distribution's."""
+        return self._example.event_shape
+
+    def distribution(self, prediction: Array) -> Distribution:
+        """The distribution itself."""
+        return self._build(self.outputs(prediction))
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """`-log_prob(y)`."""
+        return -self._build(outputs).log_prob(y)
+
+    def log_cdf(self, outputs: Outputs, y: Array) -> Array:
+        """`log cdf(y)`; raises `NotImplementedError` where NumPyro has none."""
+        return jnp.log(self._build(outputs).cdf(y))
+
+    def log_survival(self, outputs: Outputs, y: Array) -> Array:
+        """`log(1 - cdf(y))`, and no better than that far out."""
+        return jnp.log1p(-self._build(outputs).cdf(y))
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.family, "__name__", repr(self.family))
+
+    def _argument(self, name: str, given: Source) -> Argument:
+        constraint = getattr(self.family, "arg_constraints", {}).get(name, constraints.real)
+        what = f"{self._name}: {name}"
+        if constraint.event_dim:
+            value = getattr(given, "value", None)
+            shape = (dict(self.sizes).get(name, 0),) if value is None else value.shape
+            return Argument(what, given, constraint, shape[-1], shape)
+        return Argument(what, given, _scale(constraint))
+
+    def _build(self, outputs: Outputs) -> Distribution:
+        natural = {"identity": lambda x: x, "log": jnp.exp, "logit": _sigmoid}
+        values = {
+            name: output
+            if isinstance(argument.scale, Constraint)
+            else natural[argument.scale](output)
+            for name, argument, output in zip(self.names, self.arguments, outputs, strict=True)
+        }
+        return self.family(**values)
+
+    @property
+    def _example(self) -> Distribution:
+        outputs = []
+        for argument in self.arguments:
+            if argument.is_predicted:
+                outputs.append(argument.from_prediction(jnp.zeros(argument.width)))
+            else:
+                value = argument.source.value
+                outputs.append(argument.constant((), value.dtype) if value.ndim == 0 else value)
+        return self._build(tuple(outputs))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + jnp.exp(-x))
+
+
+def _scale(constraint: Constraint) -> str:
+    if isinstance(constraint, type(constraints.positive)):
+        return "log"
+    if constraint == constraints.unit_interval:
+        return "logit"
+    return "identity"

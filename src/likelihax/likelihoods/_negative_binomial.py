@@ -1,0 +1,158 @@
+"""Negative binomial scatter: counts that vary more than independent events do."""
+
+import math
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+from numpyro import distributions as dist
+from numpyro.distributions import constraints
+
+from .._special._compensated import less_log
+from .._special._elementary import log_excess, logistic_divergence, sigmoid, softplus
+from .._special._gamma import binet, binet_curvature, binet_slope
+from ._argument import Argument, Source, predicted, source
+from ._kernel import exact
+from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
+from ._support import COUNTS, Support
+
+
+@final
+class NegativeBinomial(AbstractRegularLikelihood):
+    r"""`y ~ NegativeBinomial` of a given mean, whose variance is `mean + mean^2 / concentration`.
+
+    $$-\log p = D + \tfrac12\log\frac{2\pi y(y+r)}{r} + B(y) + B(r) - B(y+r),\qquad
+    D = y\log\frac y\mu - (y+r)\log\frac{y+r}{\mu+r},$$
+
+    with Binet's function `B`, and `r log(1 + mean / r)` where `y = 0`. It becomes Poisson's as
+    the concentration `r` grows.
+
+    **Arguments:**
+
+    - `concentration`: `r`, called size or theta in R; `1 / alpha` in Stata.
+    - `mean`: the expected count; by default the model predicts its logarithm.
+    """
+
+    mean: Source
+    concentration: Source
+
+    def __init__(self, concentration: Any, mean: Any = predicted()):
+        self.mean = source(mean, "NegativeBinomial: mean", constraints.positive, "positive")
+        self.concentration = source(
+            concentration, "NegativeBinomial: concentration", constraints.positive, "positive"
+        )
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Mean and concentration; the kernel takes the logarithms of both."""
+        return (
+            Argument("NegativeBinomial: mean", self.mean, "log"),
+            Argument("NegativeBinomial: concentration", self.concentration, "log"),
+        )
+
+    @property
+    def support(self) -> Support:
+        """Counts."""
+        return COUNTS
+
+    def distribution(self, prediction: Array) -> dist.NegativeBinomial2:
+        """`NegativeBinomial2(mean, concentration)`."""
+        log_mean, log_concentration = self.outputs(prediction)
+        return dist.NegativeBinomial2(jnp.exp(log_mean), jnp.exp(log_concentration))
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The formula above, in the logarithms of mean and concentration."""
+        return negative_binomial_nll(*outputs, y)
+
+    def information(self, outputs: Outputs) -> Array:
+        """Orthogonal in log-mean and log-concentration; the second is a sum over all counts."""
+        log_mean, log_concentration = outputs
+        return diagonal(*_mean_information(log_mean, log_concentration), _sum_over_counts(*outputs))
+
+    def curvature(self, outputs: Outputs, y: Array) -> Array:
+        """For the log-concentration what is right for small and for large ones.
+
+        That is the Gamma's, which mixes the Poissons, less what their own scatter hides.
+        """
+        log_mean, log_concentration = outputs
+        r = jnp.exp(log_concentration)
+        seen = 1 / (1 + jnp.exp(log_concentration - log_mean)) ** 2
+        of_gamma = 0.5 + r**2 * binet_curvature(r)
+        return diagonal(*_mean_information(log_mean, log_concentration), seen * of_gamma)
+
+
+def _mean_information(log_mean: Array, log_concentration: Array) -> tuple[Array]:
+    return (jnp.exp(log_mean - softplus(log_mean - log_concentration)),)
+
+
+def _sum_over_counts(log_mean: Array, log_concentration: Array) -> Array:
+    """`r^2 (psi'(r) - E psi'(r + Y) - mean / (r (r + mean)))`.
+
+    The expectation is `sum_j P(Y > j) / (r + j)^2`, since `psi'(r) - psi'(r + y)` is the sum
+    of `1 / (r + j)^2` below `y`.
+    """
+    mean, r = jnp.exp(log_mean), jnp.exp(log_concentration)
+    share = mean / (mean + r)
+    log_none = -r * jnp.log1p(mean / r)
+    # A geometric tail of ratio `share`, hence this many terms until nothing is left of it.
+    last = jnp.max(mean + 40 * jnp.sqrt(mean + mean**2 / r) + 40 / -jnp.log(share))
+
+    def more(state: tuple) -> Array:
+        return state[0] < jnp.minimum(last, 1e6)
+
+    def term(state: tuple) -> tuple:
+        j, log_probability, above, total = state
+        above = jnp.maximum(above - jnp.exp(log_probability), 0.0)
+        total = total + above * (r / (r + j)) ** 2
+        log_probability = log_probability + jnp.log((r + j) / (j + 1) * share)
+        return j + 1, log_probability, above, total
+
+    start = (jnp.zeros((), mean.dtype), log_none, jnp.ones_like(mean), jnp.zeros_like(mean))
+    *_, total = jax.lax.while_loop(more, term, start)
+    return jnp.maximum(total - r * share, 0.0)
+
+
+def _parts(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, ...]:
+    some = y > 0
+    count = jnp.where(some, y, 1.0)
+    shift = less_log(log_mean, count)
+    return some, count, jnp.exp(log_concentration), shift
+
+
+def _value(log_mean: Array, log_concentration: Array, y: Array) -> Array:
+    some, count, r, shift = _parts(log_mean, log_concentration, y)
+    whole = count + r
+    deviance = whole * logistic_divergence(jnp.log(count) - log_concentration, shift)
+    # log((y + r) / r), which is next to nothing where r is large
+    wider = jnp.where(r > count, jnp.log1p(count / r), jnp.log(whole) - log_concentration)
+    constant = 0.5 * (jnp.log(count) + wider + math.log(2 * math.pi))
+    gammas = binet(count) + (binet(r) - binet(whole))
+    none = _none(log_mean, log_concentration)
+    return jnp.where(some, deviance + constant + gammas, none)
+
+
+def _none(log_mean: Array, log_concentration: Array) -> Array:
+    """`r log(1 + mean / r)`."""
+    return jnp.exp(log_concentration) * softplus(log_mean - log_concentration)
+
+
+def _partials(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, Array]:
+    some, count, r, shift = _parts(log_mean, log_concentration, y)
+    mean, whole = jnp.exp(log_mean), count + r
+    # r / (r + mean), without overflow
+    kept = jnp.exp(-softplus(log_mean - log_concentration))
+    of_mean = jnp.where(some, count * jnp.expm1(shift) * kept, mean * kept)
+    # 1 - v = (r + y) / (r + mean)
+    v = count * jnp.expm1(shift) / (mean + r)
+    v = jnp.where(some, v, sigmoid(log_mean - log_concentration))
+    small = jnp.abs(v) < 0.5
+    near = log_excess(-jnp.where(small, v, 0.0))
+    total = jnp.where(some, whole, r)
+    apart = softplus(log_mean - log_concentration) + log_concentration - jnp.log(total) - v
+    curved = r * jnp.where(small, near, apart)
+    gammas = r * (binet_slope(r) - binet_slope(whole)) - 0.5 * count / whole
+    return of_mean, curved + jnp.where(some, gammas, 0.0)
+
+
+negative_binomial_nll = exact(_value, _partials)

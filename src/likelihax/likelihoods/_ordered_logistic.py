@@ -1,0 +1,106 @@
+"""Ordered logistic scatter: grades."""
+
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+from numpyro import distributions as dist
+from numpyro.distributions import constraints
+
+from .._special._elementary import log1mexp, softplus
+from ._argument import Argument, Source, predicted, source
+from ._likelihood import AbstractLikelihood, Outputs
+from ._support import Support, labels
+
+
+@final
+class OrderedLogistic(AbstractLikelihood):
+    r"""`y ~ OrderedLogistic`: grades from 0, cut from a scale on which the scatter is logistic.
+
+    $$p(y=k) = \sigma(c_{k+1}-\eta)-\sigma(c_k-\eta),\qquad c_0=-\infty,\; c_K=\infty,$$
+
+    the proportional-odds model of P. McCullagh (1980, "Regression models for ordinal data",
+    J. R. Stat. Soc. B 42). The difference is computed as
+    `sigma(b) sigma(-a) (1 - exp(a - b))`, in which nothing cancels.
+
+    **Arguments:**
+
+    - `cutpoints`: increasing numbers, one less than there are grades: known, or fitted as
+        `ordered([...])`; or `predicted()`, as the first and the logarithms of the steps.
+    - `location`: where on the scale; by default the model predicts it.
+    - `num_classes`: how many grades; only where the cutpoints are predicted.
+    """
+
+    location: Source
+    cutpoints: Source
+    num_classes: int = eqx.field(static=True)
+
+    def __init__(
+        self, cutpoints: Any, location: Any = predicted(), *, num_classes: int | None = None
+    ):
+        self.location = source(location, "OrderedLogistic: location", constraints.real, "real")
+        self.cutpoints = source(
+            cutpoints, "OrderedLogistic: cutpoints", constraints.ordered_vector, "increasing"
+        )
+        self.num_classes = _count_classes(self.cutpoints, num_classes)
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Location and cutpoints, a vector."""
+        size = self.num_classes - 1
+        return (
+            Argument("OrderedLogistic: location", self.location, "identity"),
+            Argument(
+                "OrderedLogistic: cutpoints",
+                self.cutpoints,
+                constraints.ordered_vector,
+                size,
+                (size,),
+            ),
+        )
+
+    @property
+    def support(self) -> Support:
+        """Grades."""
+        return labels(self.num_classes)
+
+    def distribution(self, prediction: Array) -> dist.OrderedLogistic:
+        """`OrderedLogistic(location, cutpoints)`."""
+        return dist.OrderedLogistic(*self.outputs(prediction))
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The formula above."""
+        location, cutpoints = outputs
+        last = self.num_classes - 2
+        upper = _pick(cutpoints, jnp.minimum(y, last))
+        lower = _pick(cutpoints, jnp.maximum(y - 1, 0))
+        inner = (y > 0) & (y <= last)
+        width = jnp.where(inner, upper - lower, 1.0)
+        below_upper = jnp.where(y <= last, softplus(location - upper), 0.0)
+        above_lower = jnp.where(y > 0, softplus(lower - location), 0.0)
+        return below_upper + above_lower - jnp.where(inner, log1mexp(width), 0.0)
+
+
+def _pick(vector: Array, index: Array) -> Array:
+    whole = index.astype(int)[..., None]
+    return jnp.take_along_axis(vector, whole, axis=-1)[..., 0]
+
+
+def _count_classes(cutpoints: Source, num_classes: int | None) -> int:
+    value = getattr(cutpoints, "value", None)
+    if value is None:
+        if num_classes is None or num_classes < 2:
+            raise ValueError(
+                f"OrderedLogistic: with predicted cutpoints num_classes must be at least 2, got "
+                f"{num_classes}."
+            )
+        return num_classes
+    if value.ndim == 0:
+        raise ValueError("OrderedLogistic: cutpoints must be a vector, got a number.")
+    if num_classes not in (None, value.shape[-1] + 1):
+        raise ValueError(
+            f"OrderedLogistic: {value.shape[-1]} cutpoints make {value.shape[-1] + 1} grades, not "
+            f"{num_classes}."
+        )
+    return int(value.shape[-1]) + 1
