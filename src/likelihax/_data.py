@@ -39,7 +39,7 @@ class Experiment(AbstractData):
 
     - `times`: when it was measured, shape `(times,)`: finite, strictly increasing.
     - `values`: what was measured, shape `(times,)` or `(times, observables)`; NaN marks a
-        value that is missing.
+        value that is missing. Integers and bools become floats, exactly or not at all.
     - `inputs`: anything that the model takes besides time; any pytree, or `None`.
     - `name`: how messages call this experiment.
     - `observables`: a name for each column of `values`.
@@ -68,7 +68,7 @@ class Experiment(AbstractData):
     ):
         asked = _floating(dtype)
         when = _as_array(times, asked, f"{name}: times")
-        what = _as_array(values, asked, f"{name}: values")
+        what = _as_values(values, asked, f"{name}: values")
         _check_times(when, name)
         if what.ndim not in (1, 2) or what.shape[0] != when.shape[0]:
             raise ValueError(
@@ -96,7 +96,7 @@ class Dataset(AbstractData):
     - `inputs`: any pytree of arrays whose first axis counts the rows. Floating arrays keep
         the dtype of `values` or raise.
     - `values`: what was measured, shape `(rows,)` or `(rows, observables)`; NaN marks a
-        value that is missing.
+        value that is missing. Integers and bools become floats, exactly or not at all.
     - `name`: how messages call this table.
     - `observables`: a name for each column of `values`.
     - `dtype`: the floating dtype of the values; by default the one they have.
@@ -120,8 +120,8 @@ class Dataset(AbstractData):
         observables: Sequence[str] | None = None,
         dtype: DTypeLike | None = None,
     ):
-        asked = _floating(getattr(values, "dtype", np.float64) if dtype is None else dtype)
-        what = _as_array(values, asked, f"{name}: values")
+        asked = _floating(_dtype_of(values) if dtype is None else dtype)
+        what = _as_values(values, asked, f"{name}: values")
         if what.ndim not in (1, 2):
             raise ValueError(
                 f"{name}: values of shape {what.shape}: they must be (rows,) or "
@@ -175,6 +175,29 @@ def _as_array(value: Any, asked: np.dtype, what: str) -> np.ndarray:
             "if that is a floating dtype."
         )
     return array
+
+
+def _as_values(value: Any, asked: np.dtype, what: str) -> np.ndarray:
+    # Counts, labels and yes-or-no are numbers too, as long as each has a float of its own.
+    if _is_whole(value):
+        whole = np.asarray(value)
+        exact = whole.astype(asked)
+        if not np.array_equal(exact.astype(object), whole.astype(object)):
+            raise ValueError(f"{what} are {whole.dtype} and too large to be exact as {asked}.")
+        return exact
+    return _as_array(value, asked, what)
+
+
+def _dtype_of(values: Any) -> Any:
+    if _is_whole(values):
+        return jnp.result_type(float)
+    return getattr(values, "dtype", np.float64)
+
+
+def _is_whole(values: Any) -> bool:
+    dtype = getattr(values, "dtype", None)
+    masked = isinstance(values, np.ma.MaskedArray)
+    return dtype is not None and not masked and np.dtype(dtype).kind in "iub"
 
 
 def _check_times(times: np.ndarray, name: str) -> None:

@@ -84,9 +84,7 @@ def rows_of(
 ) -> Float[Array, "rows size"]:
     """`L^T` times the outputs' Jacobian, value by value: rows of a least-squares problem."""
     size = len(lower)
-    rows = [
-        sum(lower[i][j][..., None] * jacobian[i] for i in range(j, size)) for j in range(size)
-    ]
+    rows = [sum(lower[i][j][..., None] * jacobian[i] for i in range(j, size)) for j in range(size)]
     stacked = jnp.where(observed[..., None], jnp.stack(rows), 0.0)
     return stacked.reshape(-1, jacobian.shape[-1])
 
@@ -101,6 +99,28 @@ def residuals_of(
         pivot = row[i]
         found.append(jnp.where(pivot > 0, left / jnp.where(pivot > 0, pivot, 1.0), 0.0))
     return jnp.where(observed, jnp.stack(found), 0.0).reshape(-1)
+
+
+def pearson_dispersion(predictor: Any, data: Any, fitted: int) -> float:
+    """The mean square of the standardised residuals, `fitted` parameters taken into account."""
+    left = data.num_observed - fitted
+    if left <= 0:
+        raise ValueError(
+            f"{data.num_observed} measured values leave no residual degrees of freedom."
+        )
+    try:
+        distribution = resolve(predictor)(*data.arguments)
+        mean, variance = distribution.mean, distribution.variance
+    except NotImplementedError:
+        family = type(predictor.likelihood).__name__
+        raise ValueError(f"{family} has no variance to compare the residuals with.") from None
+    residuals = np.square(np.asarray(data.values) - np.asarray(mean)) / np.asarray(variance)
+    total = float(np.sum(residuals[np.asarray(data.observed)]))
+    if not np.isfinite(total):
+        raise ValueError(
+            f"{type(predictor.likelihood).__name__} has no finite variance at the estimates."
+        )
+    return total / left
 
 
 def covariance_of_hessian(hessian: np.ndarray, to_natural: np.ndarray) -> Covariance:

@@ -185,6 +185,11 @@ def _factorise(linear: Linearisation, longest: Array) -> _Model:
     projections = jnp.einsum("kij,i->kj", left, rotated)
     reached = singular > size * jnp.finfo(upper.dtype).eps * singular[:, :1]
     offsets = jnp.sqrt(jnp.sum(jnp.where(reached, projections, 0.0) ** 2, axis=1))
+    if linear.share is not None:
+        part = jnp.where(reached, projections / jnp.where(reached, singular, 1.0), 0.0)
+        scales = jnp.stack([_nonzero(longest), divisor])
+        steps = jnp.einsum("kij,ki->kj", right, part) / scales
+        offsets = jnp.sqrt(jnp.sum((linear.share[None, :] * (steps @ linear.rows.T)) ** 2, axis=1))
     return _Model(
         scale=longest,
         directions=right[0].T,

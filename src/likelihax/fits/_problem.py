@@ -40,13 +40,16 @@ class Linearisation(eqx.Module):
 
     `rows.T @ residual` is the exact gradient; `rows.T @ rows` a positive curvature that
     equals the Fisher information in expectation. `blur` is how far the error of
-    the predictions, from rounding or from a solver's tolerance, may shift `residual`.
+    the predictions, from rounding or from a solver's tolerance, may shift `residual`. Where the
+    curvature may be much larger than the information, `share` is the root of their ratio for
+    each row, at most 1.
     """
 
     outcome: Outcome
     rows: Float[Array, "rows size"]
     residual: Float[Array, " rows"]
     blur: Float[Array, ""]
+    share: Float[Array, " rows"] | None = None
 
 
 class Problem(eqx.Module):
@@ -123,7 +126,18 @@ class Problem(eqx.Module):
             rows=jnp.where(usable, rows, 0.0),
             residual=jnp.where(usable, residual, 0.0),
             blur=jnp.where(usable, seen.accuracy * jnp.sqrt(jnp.sum(size**2)), 0.0),
+            share=_share(likelihood, tuple_of(stacked), curvature),
         )
+
+
+def _share(
+    likelihood: AbstractRegularLikelihood, outputs: tuple[Array, ...], curvature: Array
+) -> Array | None:
+    if not likelihood.majorises:
+        return None
+    diagonal = lambda matrix: jnp.stack([matrix[i, i] for i in range(matrix.shape[0])])
+    ratio = diagonal(likelihood.information(outputs)) / diagonal(curvature)
+    return jnp.sqrt(jnp.minimum(ratio, 1.0)).reshape(-1)
 
 
 def screen(total: Array, gradient: Array, result: RESULTS) -> Outcome:

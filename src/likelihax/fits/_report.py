@@ -15,6 +15,7 @@ from .._information import (
     covariance_of_rows,
     expected_rows,
     observed_information,
+    pearson_dispersion,
 )
 from .._objective import NLL, AbstractObjective
 from .._parameters import Label, labels, natural, resolve, unpack
@@ -123,6 +124,7 @@ class Fit:
         self,
         information: InformationKind = "observed",
         dof: Literal["sample", "residual"] = "sample",
+        dispersion: Literal["model", "pearson"] = "model",
     ) -> Covariance:
         """The covariance of the estimates in natural units, fitted noise included.
 
@@ -133,6 +135,10 @@ class Fit:
         - `dof`: `"sample"`, maximum likelihood as it is; or `"residual"`, times `n / (n - p)` for
             `n` measured values and `p` fitted parameters of the model, as regression programs
             do, for one fitted noise parameter.
+        - `dispersion`: `"model"`, the scatter that the likelihood states; or `"pearson"`, times
+            the mean square of the standardised residuals, `sum((y - mean)^2 / variance) / (n - p)`,
+            the quasi-likelihood convention of generalised linear models (McCullagh and Nelder
+            1989, section 9.2.2), for likelihoods with a variance.
 
         Raises `ValueError` for other words, and where these do not apply.
         """
@@ -140,20 +146,40 @@ class Fit:
             raise ValueError(f'information is "observed" or "expected", not {information!r}.')
         if dof not in ("sample", "residual"):
             raise ValueError(f'dof is "sample" or "residual", not {dof!r}.')
+        if dispersion not in ("model", "pearson"):
+            raise ValueError(f'dispersion is "model" or "pearson", not {dispersion!r}.')
+        if dof == "residual" and dispersion == "pearson":
+            raise ValueError('dispersion="pearson" already counts n - p: leave dof="residual" out.')
         covariance = self._observed if information == "observed" else self._expected
         factor = 1.0 if dof == "sample" else self._residual_factor()
+        factor *= 1.0 if dispersion == "model" else self.pearson_dispersion
         return Covariance(covariance.matrix * factor, covariance.determined)
 
     def standard_errors(
         self,
         information: InformationKind = "observed",
         dof: Literal["sample", "residual"] = "sample",
+        dispersion: Literal["model", "pearson"] = "model",
     ) -> dict[str, Any]:
         """The standard errors by name, shaped like `estimates`; see `covariance`.
 
         Infinite where the data do not determine the parameter.
         """
-        return self._by_name(np.sqrt(np.diag(self.covariance(information, dof).matrix)))
+        covariance = self.covariance(information, dof, dispersion)
+        return self._by_name(np.sqrt(np.diag(covariance.matrix)))
+
+    @cached_property
+    def pearson_dispersion(self) -> float:
+        """How much more the values scatter than the fitted likelihood says: 1 if it is right.
+
+        `sum((y - mean)^2 / variance) / (n - p)` over the `n` measured values, with `p` fitted
+        parameters of the model. Raises `ValueError` where there is no variance, or `n <= p`.
+        """
+        if not isinstance(self.problem.objective, NLL):
+            raise ValueError("The Pearson dispersion is known for the NLL of a likelihood only.")
+        noise = sum(len(label.elements) for label in self._noise_labels())
+        fitted = sum(len(label.elements) for label in self.labels) - noise
+        return pearson_dispersion(self.predictor, self.data, fitted)
 
     def __repr__(self) -> str:
         return text_table(self)
@@ -186,7 +212,7 @@ class Fit:
         return Covariance(np.diag(np.full(size, np.inf)), np.zeros(size, bool))
 
     def _residual_factor(self) -> float:
-        noise = [label for label in self.labels if label.path.startswith("likelihood")]
+        noise = self._noise_labels()
         if sum(len(label.elements) for label in noise) != 1:
             raise ValueError(
                 'dof="residual" is the convention for one fitted noise parameter; this fit has '
@@ -197,6 +223,9 @@ class Fit:
         if count <= fitted:
             raise ValueError(f"{count} measured values leave no residual degrees of freedom.")
         return count / (count - fitted)
+
+    def _noise_labels(self) -> list[Label]:
+        return [label for label in self.labels if label.path.startswith("likelihood")]
 
     def _by_name(self, flat: np.ndarray) -> dict[str, Any]:
         named = {}

@@ -2,7 +2,6 @@
 
 from typing import Any, final
 
-import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints

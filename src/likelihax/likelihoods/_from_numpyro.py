@@ -9,6 +9,7 @@ from jaxtyping import Array
 from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.constraints import Constraint
 
+from .._parameters import Parameter
 from ._argument import Argument, Source, source
 from ._cumulative import AbstractCumulative
 from ._likelihood import Outputs
@@ -123,8 +124,13 @@ class FromNumPyro(AbstractCumulative):
         what = f"{self._name}: {name}"
         if constraint.event_dim:
             value = getattr(given, "value", None)
-            shape = (dict(self.sizes).get(name, 0),) if value is None else value.shape
-            return Argument(what, given, constraint, shape[-1], shape)
+            size = dict(self.sizes).get(name, 0) if value is None else value.shape[-1]
+            if not size:
+                raise ValueError(
+                    f"FromNumPyro: {what} is a predicted vector: give its size, sizes={{{name!r}: n}}."
+                )
+            shape = (size,) if value is None else value.shape[value.ndim - constraint.event_dim :]
+            return Argument(what, given, constraint, size, shape)
         return Argument(what, given, _scale(constraint))
 
     def _build(self, outputs: Outputs) -> Distribution:
@@ -141,11 +147,12 @@ class FromNumPyro(AbstractCumulative):
     def _example(self) -> Distribution:
         outputs = []
         for argument in self.arguments:
-            if argument.is_predicted:
-                outputs.append(argument.from_prediction(jnp.zeros(argument.width)))
-            else:
+            if isinstance(argument.source, Parameter):
                 value = argument.source.value
-                outputs.append(argument.constant((), value.dtype) if value.ndim == 0 else value)
+                batch = value.shape[: value.ndim - len(argument.shape)]
+                outputs.append(argument.constant(batch, value.dtype))
+            else:
+                outputs.append(argument.from_prediction(jnp.zeros(argument.width)))
         return self._build(tuple(outputs))
 
 

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -72,7 +72,7 @@ class AbstractLikelihood(eqx.Module):
         """Whether the derivative of `nll` is that of its value, as it is unless a remedy is on."""
         return all(part.is_gradient for part in self.parts)
 
-    def nll(self, prediction: Array, y: ArrayLike, *, outside: Outside = "infinite") -> Array:
+    def nll(self, prediction: ArrayLike, y: ArrayLike, *, outside: Outside = "infinite") -> Array:
         """The negative log-likelihood of each value of `y`, in nats, all constants kept.
 
         Shaped like `y`, in the dtype of `prediction`; `y` may also be integer or bool. A
@@ -82,28 +82,15 @@ class AbstractLikelihood(eqx.Module):
         values to look at: there its NLL is infinite, or with `outside="error"` the compiled
         code raises when it runs. It is never NaN. Shapes that do not match raise `ValueError`.
         """
-        prediction = jnp.asarray(prediction)
-        y = self.as_target(y, prediction)
-        self.check_shapes(prediction, y)
-        inside = self.support.contains(y)
-        if not isinstance(inside, jax.core.Tracer):
-            self.check_support(np.asarray(y), "nll")
-        elif outside == "error":
-            message = f"nll: a value outside the support: {self._whose()}. {self.support.mend}"
-            y = eqx.error_if(y, ~jnp.all(inside), message)
-        elif outside != "infinite":
-            raise ValueError(f'nll: outside={outside!r}: give "infinite" or "error".')
-        stand_in = jnp.asarray(self.support.inside, y.dtype)
-        y = jnp.where(inside, y, jnp.broadcast_to(stand_in, y.shape))
-        valid = inside
-        if self.event_ndim:
-            valid = jnp.all(inside, axis=tuple(range(-self.event_ndim, 0)))
-        outputs = self.outputs(prediction)
-        each = self.kernel(tuple(map(_without_nan, outputs)), y)
+        predicted = jnp.asarray(prediction)
+        values = self.as_target(y, predicted)
+        self.check_shapes(predicted, values)
+        values, inside = self._inside(values, outside)
+        valid = _all_of(inside, inside.ndim - self.event_ndim)
+        outputs = self.outputs(predicted)
         for output in outputs:
-            missing = jnp.isnan(output)
-            extra = tuple(range(valid.ndim, missing.ndim))
-            valid = valid & ~(jnp.any(missing, axis=extra) if extra else missing)
+            valid = valid & _all_of(~jnp.isnan(output), valid.ndim)
+        each = self.kernel(tuple(map(_without_nan, outputs)), values)
         return jnp.where(valid & ~jnp.isnan(each), each, jnp.inf)
 
     def outputs(self, prediction: Array) -> Outputs:
@@ -195,6 +182,20 @@ class AbstractLikelihood(eqx.Module):
                 f"{self._whose()}. {self.support.mend}"
             )
 
+    def _inside(self, y: Array, outside: Outside) -> tuple[Array, Array]:
+        """Values all of which are inside the support, and which of them were so before."""
+        if outside not in ("infinite", "error"):
+            raise ValueError(f'nll: outside={outside!r}: give "infinite" or "error".')
+        support = self.support
+        inside = support.contains(y)
+        if not isinstance(inside, jax.core.Tracer):
+            self.check_support(np.asarray(y), "nll")
+        elif outside == "error":
+            message = f"nll: a value outside the support: {self._whose()}. {support.mend}"
+            y = eqx.error_if(y, ~jnp.all(inside), message)
+        stand_in = jnp.broadcast_to(jnp.asarray(support.inside, y.dtype), y.shape)
+        return jnp.where(inside, y, stand_in), inside
+
     @property
     def _family(self) -> str:
         return type(self).__name__
@@ -230,6 +231,14 @@ class AbstractRegularLikelihood(AbstractLikelihood):
     Every output is shaped like `y`.
     """
 
+    @property
+    def majorises(self) -> bool:
+        """Whether `curvature` may be much larger than the information, as at a kink.
+
+        A step is then shorter in its measure than in standard errors.
+        """
+        return False
+
     @abc.abstractmethod
     def information(self, outputs: Outputs) -> Array:
         """The Fisher information of one value in its outputs: shape `(k, k, *y.shape)`."""
@@ -255,5 +264,11 @@ def matrix(rows: list[list[Array]]) -> Array:
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
-def _without_nan(output: Any) -> Array:
+def _all_of(flags: Array, ndim: int) -> Array:
+    """Whether all of what lies behind the first axes is true."""
+    behind = tuple(range(ndim, flags.ndim))
+    return jnp.all(flags, axis=behind) if behind else flags
+
+
+def _without_nan(output: Array) -> Array:
     return jnp.where(jnp.isnan(output), jnp.zeros_like(output), output)

@@ -10,8 +10,8 @@ from numpyro.distributions import constraints
 
 from .._special._gaussian import log_ndtr
 from ._argument import Argument, Source, predicted, source
-from ._heteroscedastic import AbstractGradient
 from ._cumulative import AbstractCumulative
+from ._heteroscedastic import AbstractGradient
 from ._kernel import exact
 from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
 from ._support import REAL, Support

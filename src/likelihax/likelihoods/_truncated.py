@@ -95,7 +95,7 @@ def _matching(bound: Array, y: Array) -> Array:
     return bound.reshape((1,) * (y.ndim - bound.ndim) + bound.shape)
 
 
-def _between(inside: float, low: Array | None, high: Array | None) -> Any:
+def _between(inside: Any, low: Array | None, high: Array | None) -> Any:
     """Some value between the bounds."""
     if low is not None and high is not None:
         return 0.5 * (jnp.max(low) + jnp.min(high))

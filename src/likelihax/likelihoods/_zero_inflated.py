@@ -35,9 +35,7 @@ class ZeroInflated(AbstractLikelihood):
         if not isinstance(base, AbstractLikelihood):
             raise ValueError(f"ZeroInflated: {base!r} is not a likelihood.")
         self.base = base
-        self.gate = source(
-            gate, "ZeroInflated: gate", constraints.unit_interval, "between 0 and 1"
-        )
+        self.gate = source(gate, "ZeroInflated: gate", constraints.unit_interval, "between 0 and 1")
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
