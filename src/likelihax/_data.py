@@ -100,6 +100,8 @@ class Dataset(AbstractData):
     - `name`: how messages call this table.
     - `observables`: a name for each column of `values`.
     - `dtype`: the floating dtype of the values; by default the one they have.
+    - `bounds`: whether the last axis holds a lower and an upper bound, for `IntervalCensored`;
+        these may be infinite.
 
     Raises `ValueError` where the numbers of rows differ, everything is missing, or an array
     has another dtype than was asked for.
@@ -119,6 +121,7 @@ class Dataset(AbstractData):
         name: str = "dataset",
         observables: Sequence[str] | None = None,
         dtype: DTypeLike | None = None,
+        bounds: bool = False,
     ):
         asked = _floating(_dtype_of(values) if dtype is None else dtype)
         what = _as_values(values, asked, f"{name}: values")
@@ -127,10 +130,12 @@ class Dataset(AbstractData):
                 f"{name}: values of shape {what.shape}: they must be (rows,) or "
                 "(rows, observables)."
             )
+        if bounds and what.shape[1:] != (2,):
+            raise ValueError(f"{name}: values of shape {what.shape}: bounds must be (rows, 2).")
         self.inputs = jtu.tree_map(jnp.asarray, inputs)
         for path, leaf in jtu.tree_leaves_with_path(self.inputs):
             _check_input(leaf, what, asked, f"{name}: inputs{jtu.keystr(path)}")
-        self.values, self.observed = _fill_missing(what, name)
+        self.values, self.observed = _fill_missing(what, name, bounds)
         self.name = name
         self.observables = _observable_names(observables, what, name)
 
@@ -231,20 +236,25 @@ def _check_input(leaf: Array, values: np.ndarray, asked: np.dtype, what: str) ->
         raise ValueError(f"{what} has entries that are not finite: only values may be missing.")
 
 
-def _fill_missing(values: np.ndarray, name: str) -> tuple[Array, Array]:
+def _fill_missing(
+    values: np.ndarray, name: str, may_be_infinite: bool = False
+) -> tuple[Array, Array]:
     """Masks missing values and puts a measured one in their place.
 
     The stand-in lies in the support of whatever likelihood the others have, so that the
     masked entries give finite derivatives.
     """
     infinite = np.argwhere(np.isinf(values))
-    if infinite.size:
+    if infinite.size and not may_be_infinite:
         index = tuple(int(i) for i in infinite[0])
         raise ValueError(f"{name}: values{list(index)} is infinite; mark missing values by NaN.")
     observed = ~np.isnan(values)
     if not observed.any():
         raise ValueError(f"{name}: all {values.size} values are missing: nothing to fit.")
-    filled = np.where(observed, values, values[observed][0])
+    rows = observed.all(axis=-1) if values.ndim > 1 else observed
+    # A whole row where there is one: a vector's own entries belong together.
+    stand_in = values[rows][0] if rows.any() else values[observed][0]
+    filled = np.where(observed, values, stand_in)
     return jnp.asarray(filled), jnp.asarray(observed)
 
 

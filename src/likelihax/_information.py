@@ -136,7 +136,8 @@ def covariance_of_rows(rows: np.ndarray, to_natural: np.ndarray) -> Covariance:
     """Inverts `rows.T @ rows` without forming it, which would lose half the digits."""
     lengths = np.linalg.norm(rows, axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)
-    _, singular, right = np.linalg.svd(rows / scale, full_matrices=True)
+    # The triangle first: the left singular vectors of many rows would not fit into memory.
+    _, singular, right = np.linalg.svd(np.linalg.qr(rows / scale, mode="r"), full_matrices=True)
     strengths = np.zeros(right.shape[0])
     strengths[: singular.size] = singular**2
     floor = (strengths.size * np.finfo(float).eps) ** 2

@@ -2,12 +2,13 @@
 
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import Distribution
 
-from .._parameters import Parameter
-from ._argument import Argument, source
+from .._parameters import Parameter, known
+from ._argument import Argument
 from ._cumulative import AbstractCumulative, as_cumulative, log_between
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
@@ -27,7 +28,8 @@ class Censored(AbstractLikelihood):
 
     - `base`: a likelihood with a cumulative distribution.
     - `lower`, `upper`: the limits `a` and `b`: one for all values, one an observable, or one
-        each (for survival times, those at which each was last seen). Leave out what there is not.
+        each. Leave out what there is not, and give infinity for a value without a limit: of
+        survival times, `upper=numpy.where(died, numpy.inf, times)`.
 
     For values known only to lie between two bounds, see `IntervalCensored`.
     """
@@ -74,10 +76,12 @@ class Censored(AbstractLikelihood):
         each = jnp.where(inside, each, jnp.inf)
         if self.lower is not None:
             bound = next(bounds)
-            each = jnp.where(y <= bound, -self.base.log_cdf(own, bound), each)
+            below = y <= bound
+            each = jnp.where(below, -self.base.log_cdf(own, jnp.where(below, bound, y)), each)
         if self.upper is not None:
             bound = next(bounds)
-            each = jnp.where(y >= bound, -self.base.log_survival(own, bound), each)
+            above = y >= bound
+            each = jnp.where(above, -self.base.log_survival(own, jnp.where(above, bound, y)), each)
         return each
 
 
@@ -171,4 +175,11 @@ class IntervalCensored(AbstractLikelihood):
 
 
 def _limit(value: Any, what: str) -> Any:
-    return None if value is None else source(value, what, constraints.real, "real")
+    if value is None:
+        return None
+    limit = known(value)
+    if not isinstance(limit, Parameter) or limit.trainable:
+        raise ValueError(f"{what} must be known, a number or an array, got {value!r}.")
+    if not isinstance(limit.value, jax.core.Tracer) and bool(jnp.any(jnp.isnan(limit.value))):
+        raise ValueError(f"{what} must not be NaN; give infinity where there is no limit.")
+    return limit

@@ -127,7 +127,8 @@ class FromNumPyro(AbstractCumulative):
             size = dict(self.sizes).get(name, 0) if value is None else value.shape[-1]
             if not size:
                 raise ValueError(
-                    f"FromNumPyro: {what} is a predicted vector: give its size, sizes={{{name!r}: n}}."
+                    f"FromNumPyro: {what} is a predicted vector: give its size, "
+                    f"sizes={{{name!r}: n}}."
                 )
             shape = (size,) if value is None else value.shape[value.ndim - constraint.event_dim :]
             return Argument(what, given, constraint, size, shape)
