@@ -1,11 +1,11 @@
 """Doctor visits: which distribution of counts do 20,190 person-years of outpatient care have?
 
 The data are the RAND Health Insurance Experiment's (Deb and Trivedi 2002, "The structure of demand
-for medical care", J. Health Econ. 21), as the package statsmodels ships them: visits a year, and nine
-things known of each person. Four families are fitted to the same linear predictor, and the NLL says
-which explains the counts best. The Poisson and the negative binomial must come out as Stata and
-R print them; what the fitted distributions say about the share of people without a visit is
-compared with that share.
+for medical care", J. Health Econ. 21), as the package statsmodels ships them: visits a year, and
+nine things known of each person. Four families are fitted to the same linear predictor, and the
+NLL says which explains the counts best. The Poisson and the negative binomial must come out as
+Stata and R print them; what the fitted distributions say about the share of people without a
+visit is compared with that share.
 """
 
 from pathlib import Path

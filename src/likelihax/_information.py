@@ -101,13 +101,10 @@ def residuals_of(
     return jnp.where(observed, jnp.stack(found), 0.0).reshape(-1)
 
 
-def pearson_dispersion(predictor: Any, data: Any, fitted: int) -> float:
-    """The mean square of the standardised residuals, `fitted` parameters taken into account."""
-    left = data.num_observed - fitted
-    if left <= 0:
-        raise ValueError(
-            f"{data.num_observed} measured values leave no residual degrees of freedom."
-        )
+def pearson_dispersion(predictor: Any, data: Any, dof: int) -> float:
+    """The sum of the squared standardised residuals over the degrees of freedom left."""
+    if dof <= 0:
+        raise ValueError("The measured values leave no residual degrees of freedom.")
     try:
         distribution = resolve(predictor)(*data.arguments)
         mean, variance = distribution.mean, distribution.variance
@@ -120,7 +117,7 @@ def pearson_dispersion(predictor: Any, data: Any, fitted: int) -> float:
         raise ValueError(
             f"{type(predictor.likelihood).__name__} has no finite variance at the estimates."
         )
-    return total / left
+    return total / dof
 
 
 def covariance_of_hessian(hessian: np.ndarray, to_natural: np.ndarray) -> Covariance:

@@ -183,6 +183,11 @@ def check_measured(likelihood: AbstractLikelihood, data: AbstractData) -> None:
             )
 
 
+def count_measured(likelihood: AbstractLikelihood, data: AbstractData) -> int:
+    """How many NLLs are summed: measured values, or vectors of them."""
+    return int(np.sum(np.asarray(_measured(likelihood, data))))
+
+
 def _measured(likelihood: AbstractLikelihood, data: AbstractData) -> Array:
     """Where something was measured, one flag for each NLL."""
     if not likelihood.event_ndim:

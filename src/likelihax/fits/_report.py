@@ -17,7 +17,7 @@ from .._information import (
     observed_information,
     pearson_dispersion,
 )
-from .._objective import NLL, AbstractObjective
+from .._objective import NLL, AbstractObjective, count_measured
 from .._parameters import Label, labels, natural, resolve, unpack
 from .._result import RESULTS, describe
 from ._method import AbstractMethod, Record
@@ -105,6 +105,13 @@ class Fit:
         return self.problem.data
 
     @cached_property
+    def num_observed(self) -> int:
+        """How many values, or vectors of them, were measured; 0 if the data do not say so."""
+        if not isinstance(self.problem.objective, NLL):
+            return int(getattr(self.data, "num_observed", 0))
+        return count_measured(self.problem.predictor.likelihood, self.data)
+
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
         """What the fitted parameters are called, in the order of `covariance`."""
         return labels(self.problem.predictor)
@@ -179,7 +186,7 @@ class Fit:
             raise ValueError("The Pearson dispersion is known for the NLL of a likelihood only.")
         noise = sum(len(label.elements) for label in self._noise_labels())
         fitted = sum(len(label.elements) for label in self.labels) - noise
-        return pearson_dispersion(self.predictor, self.data, fitted)
+        return pearson_dispersion(self.predictor, self.data, self.num_observed - fitted)
 
     def __repr__(self) -> str:
         return text_table(self)
@@ -218,7 +225,7 @@ class Fit:
                 'dof="residual" is the convention for one fitted noise parameter; this fit has '
                 f"{sum(len(label.elements) for label in noise)}."
             )
-        count = self.data.num_observed
+        count = self.num_observed
         fitted = sum(len(label.elements) for label in self.labels) - 1
         if count <= fitted:
             raise ValueError(f"{count} measured values leave no residual degrees of freedom.")

@@ -112,8 +112,8 @@ def _with_error(value: float, error: float | None) -> tuple[str, str, str]:
 
 def _account(fit: "Fit") -> list[Text]:
     lines = []
-    count = getattr(fit.data, "num_observed", None)
-    values = "" if count is None else f" of {count} measured values"
+    count = fit.num_observed
+    values = f" of {count} measured values" if count else ""
     lines.append(f"NLL {fit.nll:.8g}{values}{_parts(fit)}")
     lines.append(
         f"largest gradient {fit.gradient_norm:.1e}; failed solves {fit.failed_solves}, "
