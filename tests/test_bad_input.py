@@ -74,7 +74,26 @@ def test_tables():
     with pytest.raises(ValueError, match=r"not finite"):
         lhx.Dataset(np.array([1.0, np.nan, 1.0, 1.0]), VALUES)
     with pytest.raises(ValueError, match=r"needs? a floating dtype"):
-        lhx.Dataset(np.ones(4), np.ones(4, int))
+        lhx.Dataset(np.ones(4), np.ones(4, complex))
+    with pytest.raises(ValueError, match=r"values are int64 and too large to be exact as float64"):
+        lhx.Dataset(np.ones(2), np.array([2**53, 2**53 + 1]))
+    with pytest.raises(ValueError, match=r"shape \(4,\): bounds must be \(rows, 2\)"):
+        lhx.Dataset(np.ones(4), VALUES, bounds=True)
+    with pytest.raises(ValueError, match=r"values\[1\] is infinite"):
+        lhx.Dataset(np.ones(2), [1.0, np.inf])
+
+
+def test_counts_and_flags_are_data():
+    counts = lhx.Dataset(np.ones(3), np.array([0, 2, 5], np.uint8))
+    flags = lhx.Dataset(np.ones(3), np.array([False, True, True]))
+    single = lhx.Dataset(np.ones(3, np.float32), np.array([0, 2, 5]), dtype=np.float32)
+    np.testing.assert_array_equal(counts.values, [0.0, 2.0, 5.0])
+    np.testing.assert_array_equal(flags.values, [0.0, 1.0, 1.0])
+    assert counts.values.dtype == flags.values.dtype == np.float64
+    assert single.values.dtype == np.float32
+    bounds = lhx.Dataset(np.ones(2), [[1.0, np.inf], [np.nan, np.nan]], bounds=True)
+    np.testing.assert_array_equal(bounds.values, [[1.0, np.inf], [1.0, np.inf]])
+    assert bounds.num_observed == 2
 
 
 def test_float64_without_x64_is_refused():
@@ -291,3 +310,75 @@ def test_start_without_a_density_says_which_value():
 def test_a_good_start_is_not_accused():
     predictor = lynx_hare_at([0.5, 0.03, 1, 0.03, 30, 4, 0.3, 0.3])
     assert lhx.fit(lhx.NLL(), predictor, lynx_hare.data()).success
+
+
+# --------------------------------------------------------------- regressions of other families
+
+
+class Rate(eqx.Module):
+    """A constant, for every row."""
+
+    level: Array = lhx.real(0.5)
+
+    def __call__(self, table):
+        return self.level + 0.0 * table
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "values", "says"),
+    [
+        (
+            lhx.likelihoods.Poisson(),
+            [1.0, -1.0],
+            r"values\[1\] = -1.0 under Poisson.*whole",
+        ),
+        (lhx.likelihoods.Beta(2.0), [0.5, 1.0], r"values\[1\] = 1.0 under Beta.*Smithson"),
+        (lhx.likelihoods.Bernoulli(), [2.0, 1.0], r"values\[0\] = 2.0 under Bernoulli.*0 and 1"),
+        (lhx.likelihoods.Gamma(1.0), [0.0, 1.0], r"values\[0\] = 0.0 under Gamma.*Censored"),
+    ],
+)
+def test_values_outside_the_support_of_a_family(likelihood, values, says):
+    with pytest.raises(ValueError, match=says):
+        lhx.fit(lhx.NLL(), lhx.Predictor(Rate(), likelihood), lhx.Dataset(np.ones(2), values))
+
+
+class Pair(eqx.Module):
+    """The same pair for every row."""
+
+    mean: Array = lhx.real([0.0, 0.0])
+
+    def __call__(self, table):
+        return jnp.broadcast_to(self.mean.reshape(1, 2), (table.shape[0], 2))
+
+
+def test_a_vector_measured_in_part():
+    likelihood = lhx.likelihoods.MultivariateNormal(np.eye(2))
+    values = np.array([[1.0, 2.0], [np.nan, 3.0], [np.nan, np.nan]])
+    with pytest.raises(ValueError, match=r"values\[1\] was measured in part.*single values"):
+        lhx.fit(lhx.NLL(), lhx.Predictor(Pair(), likelihood), lhx.Dataset(np.ones(3), values))
+    values[1] = [3.0, 6.0]
+    fit = lhx.fit(lhx.NLL(), lhx.Predictor(Pair(), likelihood), lhx.Dataset(np.ones(3), values))
+    np.testing.assert_allclose(fit.estimates["mean"], [2.0, 4.0], rtol=1e-6)
+    assert fit.num_observed == 2
+    assert fit.breakdown["value[0], value[1]"] == pytest.approx(fit.nll)
+
+
+def test_dispersion_is_asked_for_where_there_is_one(as_a_user):
+    counts = lhx.Dataset(np.ones(4), [1.0, 2.0, 0.0, 3.0])
+    fit = lhx.fit(lhx.NLL(), lhx.Predictor(Rate(), lhx.likelihoods.Poisson()), counts)
+    # The mean is 1.5, so this is sum (y - 1.5)^2 / 1.5 over 4 - 1.
+    assert fit.pearson_dispersion == pytest.approx(5 / 1.5 / 3, rel=1e-6)
+    plain, wider = fit.standard_errors(), fit.standard_errors(dispersion="pearson")
+    assert wider["level"] / plain["level"] == pytest.approx(np.sqrt(5 / 1.5 / 3), rel=1e-6)
+    with pytest.raises(ValueError, match=r'dispersion is "model" or "pearson"'):
+        fit.standard_errors(dispersion="deviance")
+    with pytest.raises(ValueError, match=r"already counts n - p"):
+        fit.standard_errors(dof="residual", dispersion="pearson")
+    cauchy = lhx.likelihoods.StudentT(1.0, 1.0)
+    wild = lhx.fit(lhx.NLL(), lhx.Predictor(Rate(), cauchy), counts)
+    with pytest.raises(ValueError, match=r"StudentT has no finite variance"):
+        wild.standard_errors(dispersion="pearson")
+    one = lhx.Dataset(np.ones(1), [1.0])
+    alone = lhx.fit(lhx.NLL(), lhx.Predictor(Rate(), lhx.likelihoods.Poisson()), one)
+    with pytest.raises(ValueError, match=r"leave no residual degrees of freedom"):
+        alone.standard_errors(dispersion="pearson")

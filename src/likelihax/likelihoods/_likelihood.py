@@ -165,10 +165,10 @@ class AbstractLikelihood(eqx.Module):
         wanted = self.batch_shape(prediction) + self.event_shape(y)
         if wanted != y.shape:
             raise ValueError(
-                f"{self._family}: the prediction has shape {prediction.shape}, which goes with "
-                f"values of shape {wanted}, and the values have shape {y.shape}. They must agree "
-                "exactly: nothing is broadcast. Let the model (or `observe`) return "
-                f"{self._outputs_in_words()} for each measured value."
+                f"{self._family}: the prediction has shape {prediction.shape}, the values have "
+                f"shape {y.shape}, where {wanted} was expected. They must agree exactly: nothing "
+                f"is broadcast. Let the model (or `observe`) return {self._outputs_in_words()} "
+                "for each measured value."
             )
 
     def check_support(self, values: np.ndarray, name: str) -> None:
