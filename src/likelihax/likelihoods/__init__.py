@@ -2,7 +2,9 @@
 
 from ._argument import Argument as Argument
 from ._argument import Predicted as Predicted
+from ._argument import Source as Source
 from ._argument import predicted as predicted
+from ._argument import source as source
 from ._bernoulli import Bernoulli as Bernoulli
 from ._beta import Beta as Beta
 from ._binomial import Binomial as Binomial
@@ -19,6 +21,8 @@ from ._heteroscedastic import Faithful as Faithful
 from ._laplace import Laplace as Laplace
 from ._likelihood import AbstractLikelihood as AbstractLikelihood
 from ._likelihood import AbstractRegularLikelihood as AbstractRegularLikelihood
+from ._likelihood import diagonal as diagonal
+from ._likelihood import matrix as matrix
 from ._log_normal import LogNormal as LogNormal
 from ._mixture import Mixture as Mixture
 from ._multivariate_normal import MultivariateNormal as MultivariateNormal
