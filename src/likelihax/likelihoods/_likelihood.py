@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 from numpyro.distributions import Distribution
 
+from .._parameters import Numbers
 from ._argument import Argument
 from ._support import Support
 
@@ -72,7 +73,7 @@ class AbstractLikelihood(eqx.Module):
         """Whether the derivative of `nll` is that of its value, as it is unless a remedy is on."""
         return all(part.is_gradient for part in self.parts)
 
-    def nll(self, prediction: ArrayLike, y: ArrayLike, *, outside: Outside = "infinite") -> Array:
+    def nll(self, prediction: ArrayLike, y: Numbers, *, outside: Outside = "infinite") -> Array:
         """The negative log-likelihood of each value of `y`, in nats, all constants kept.
 
         Shaped like `y`, in the dtype of `prediction`; `y` may also be integer or bool. A
@@ -143,22 +144,25 @@ class AbstractLikelihood(eqx.Module):
         """The trailing shape of `y` that makes one value: nothing, for numbers."""
         return ()
 
-    def as_target(self, y: ArrayLike, prediction: Array) -> Array:
+    def as_target(self, y: Numbers, prediction: Array) -> Array:
         """`y` as an array in the dtype of the prediction; raises `ValueError` unless it can be."""
         if not jnp.issubdtype(prediction.dtype, jnp.floating):
             raise ValueError(
                 f"{self._family}: the prediction is {prediction.dtype}: it must be floating, or "
                 "there is nothing to differentiate."
             )
-        y = jnp.asarray(y)
-        if jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == jnp.bool_:
-            return y.astype(prediction.dtype)
-        if y.dtype != prediction.dtype and not y.weak_type:
+        if not hasattr(y, "dtype"):  # a list of numbers has no dtype to disagree with
+            return jnp.asarray(y, dtype=prediction.dtype)
+        values = jnp.asarray(y)
+        if jnp.issubdtype(values.dtype, jnp.integer) or values.dtype == jnp.bool_:
+            return values.astype(prediction.dtype)
+        if values.dtype != prediction.dtype:
             raise ValueError(
-                f"{self._family}: the values are {y.dtype}, the prediction is {prediction.dtype}: "
-                "convert one of them, so that no digits are lost or made up unseen."
+                f"{self._family}: the values are {values.dtype}, the prediction is "
+                f"{prediction.dtype}: convert one of them, so that no digits are lost or made up "
+                "unseen."
             )
-        return y.astype(prediction.dtype)
+        return values
 
     def check_shapes(self, prediction: Array, y: Array) -> None:
         """Raises `ValueError` unless `y` has exactly the shape that belongs to a prediction."""
