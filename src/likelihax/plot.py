@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_DRAWS = 4_000  # for a band without a formula
+
+
 def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure":
     """Draws measurements, fitted curve and the band that observations should fall in.
 
@@ -74,4 +77,9 @@ def _quantiles(
     predictor: Any, arguments: tuple[Any, ...], probabilities: tuple[float, ...]
 ) -> tuple[Array, ...]:
     distribution: Distribution = predictor(*arguments)
-    return tuple(distribution.icdf(jnp.asarray(p, arguments[0].dtype)) for p in probabilities)
+    wanted = jnp.asarray(probabilities, arguments[0].dtype)
+    try:
+        return tuple(distribution.icdf(p) for p in wanted)
+    except NotImplementedError:  # not every family has its quantiles: draw them, always the same
+        draws = distribution.sample(jax.random.key(0), (_DRAWS,)).astype(wanted.dtype)
+        return tuple(jnp.quantile(draws, p, axis=0) for p in wanted)
