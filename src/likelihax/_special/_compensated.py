@@ -3,12 +3,14 @@
 The deviance of a large count is a difference of numbers millions of times its size. Written
 in the logarithm of predicted over measured it is not, but only as long as that logarithm is
 exact to its own last digit, however near to zero. So logarithms are held here as sums of
-floats that no rounding has touched, and added up last.
+floats that no rounding has touched, to about twice the digits of one, and added up last.
 
 Sums of two floats keep their rounding error (D. E. Knuth, "The art of computer
 programming", volume 2, section 4.2.2). Products are formed of factors with so few bits that
 they are exact, since a compiler may fuse a product with a sum and so round it differently.
 """
+
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +19,17 @@ from jaxtyping import Array
 
 from ._elementary import is_double, polynomial
 
-# log 2 in three parts; the first has so few bits that an exponent times it is exact.
+# log 2 in parts: all but the last have so few bits that an exponent times one is exact.
 _LOG2_DOUBLE = (
     float.fromhex("0x1.62e42fefa38p-1"),
     float.fromhex("0x1.ef35793c7673p-45"),
 )
 _LOG2_SINGLE = (
     float.fromhex("0x1.62e4p-1"),
-    float.fromhex("0x1.7f7d1cf79abcap-20"),
+    float.fromhex("0x1.7f7cp-20"),
+    float.fromhex("0x1.1cf79abc9e3b4p-36"),
 )
-_ARTANH = tuple(2 / (2 * k + 3) for k in range(12))
+_ARTANH = tuple(Fraction(2, 2 * k + 3) for k in range(15))
 
 
 @jax.custom_jvp
@@ -61,19 +64,19 @@ def _less_log_odds_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 def _add_log(total: Array, rest: Array, y: Array, y_rest: Array, sign: float) -> tuple:
     """`total + rest + sign * log(y + y_rest)`, again as a sum of two."""
-    exponent, leading, small = _log_parts(y)
-    high, low = _LOG2_DOUBLE if is_double(y) else _LOG2_SINGLE
-    total, first = _two_sum(total, sign * (exponent * high))
-    total, second = _two_sum(total, sign * leading)
-    small = small + exponent * low + y_rest / y
-    return total, rest + first + second + sign * small
+    exponent, leading, tail, small = _log_parts(y)
+    *parts, last = _LOG2_DOUBLE if is_double(y) else _LOG2_SINGLE
+    for part in (*(exponent * part for part in parts), leading, tail):
+        total, lost = _two_sum(total, sign * part)
+        rest = rest + lost
+    return total, rest + sign * (small + exponent * last + y_rest / y)
 
 
-def _log_parts(y: Array) -> tuple[Array, Array, Array]:
-    """`e`, `a`, `b` with `log y = e log 2 + a + b`, where `b` is small.
+def _log_parts(y: Array) -> tuple[Array, Array, Array, Array]:
+    """`e`, `a`, `b`, `c` with `log y = e log 2 + a + b + c`, each smaller than the one before.
 
-    For `y = m 2^e`, `log m = 2 artanh s` with `s = (m - 1) / (m + 1)`, and the quotient's
-    own rounding error goes into `b`.
+    For `y = m 2^e`, `log m = 2 artanh s` with `s = (m - 1) / (m + 1)`; the quotient's own
+    rounding error goes on with it.
     """
     exponent, mantissa = _split_exponent(y)
     above = mantissa - 1  # exact: the mantissa is between sqrt(1/2) and sqrt(2)
@@ -85,10 +88,30 @@ def _log_parts(y: Array) -> tuple[Array, Array, Array]:
     left = left - s_high * below_low
     left = left - s_low * below_high
     left = left - (s_low * below_low + s * lost)
-    square = s * s
-    order = 11 if is_double(y) else 4
-    tail = s * square * polynomial(square, _ARTANH[:order])
-    return exponent, 2 * s, 2 * left / below + tail
+    s_rest = left / below
+    tail, tail_rest = _artanh_tail(s, s_rest)
+    return exponent, 2 * s, tail, 2 * s_rest + tail_rest
+
+
+def _artanh_tail(s: Array, s_rest: Array) -> tuple[Array, Array]:
+    """`2 artanh(s) - 2 s`, by its series; the terms that matter twice as precise as the others."""
+    order, precise = (15, 4) if is_double(s) else (8, 3)
+    square = _product((s, s_rest), (s, s_rest))
+    series = polynomial(square[0], tuple(map(float, _ARTANH[precise:order]))), jnp.zeros_like(s)
+    for coefficient in reversed(_ARTANH[:precise]):
+        leading = float(s.dtype.type(float(coefficient)))
+        total, lost = _product(square, series)
+        above, more = _two_sum(jnp.full_like(s, leading), total)
+        series = above, more + (lost + float(coefficient - Fraction(leading)))
+    return _product(_product((s, s_rest), square), series)
+
+
+def _product(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The product of two sums of two, as another one."""
+    a_high, b_high = _upper_half(a[0]), _upper_half(b[0])
+    a_low, b_low = a[0] - a_high, b[0] - b_high
+    total, lost = _two_sum(a_high * b_high, a_high * b_low + a_low * b_high)
+    return total, lost + (a_low * b_low + (a[0] * b[1] + a[1] * b[0]))
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

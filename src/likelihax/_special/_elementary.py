@@ -18,9 +18,16 @@ def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
     return total
 
 
+@jax.custom_jvp
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))`, also in its lower tail to the last digit."""
     return jnp.exp(jnp.minimum(x, 0.0)) / (1 + jnp.exp(-jnp.abs(x)))
+
+
+@sigmoid.defjvp
+def _sigmoid_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    return sigmoid(x), sigmoid(x) * sigmoid(-x) * tangent
 
 
 @jax.custom_jvp

@@ -41,9 +41,9 @@ class Bernoulli(AbstractRegularLikelihood):
         """0 and 1."""
         return BINARY
 
-    def distribution(self, prediction: Array) -> dist.BernoulliLogits:
+    def from_outputs(self, outputs: Outputs) -> dist.BernoulliLogits:
         """`BernoulliLogits(logit)`."""
-        return dist.BernoulliLogits(*self.outputs(prediction))
+        return dist.BernoulliLogits(*outputs)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logit."""

@@ -56,9 +56,9 @@ class Beta(AbstractRegularLikelihood):
         """The open unit interval."""
         return UNIT_INTERVAL
 
-    def distribution(self, prediction: Array) -> dist.Beta:
+    def from_outputs(self, outputs: Outputs) -> dist.Beta:
         """`Beta(precision * mean, precision * (1 - mean))`."""
-        logit, log_precision = self.outputs(prediction)
+        logit, log_precision = outputs
         first = jnp.exp(log_precision - softplus(-logit))
         return dist.Beta(first, jnp.exp(log_precision - softplus(logit)))
 

@@ -67,11 +67,12 @@ class Binomial(AbstractRegularLikelihood):
             0.0,
             "whole numbers from 0 to the total",
             "Give the number of successes, not the share, and their number of trials as `total`.",
+            discrete=True,
         )
 
-    def distribution(self, prediction: Array) -> dist.BinomialLogits:
+    def from_outputs(self, outputs: Outputs) -> dist.BinomialLogits:
         """`BinomialLogits(logit, total)`."""
-        logit, total = self.outputs(prediction)
+        logit, total = outputs
         return dist.BinomialLogits(logit, total.astype(int))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

@@ -85,9 +85,9 @@ class Categorical(AbstractLikelihood):
         """One number a class for soft targets."""
         return (self.num_classes,) if self.soft else ()
 
-    def distribution(self, prediction: Array) -> dist.CategoricalLogits:
+    def from_outputs(self, outputs: Outputs) -> dist.CategoricalLogits:
         """`CategoricalLogits(logits)`."""
-        return dist.CategoricalLogits(*self.outputs(prediction))
+        return dist.CategoricalLogits(*outputs)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logits."""

@@ -9,7 +9,7 @@ from numpyro.distributions import Distribution
 
 from .._parameters import Parameter, known
 from ._argument import Argument
-from ._cumulative import AbstractCumulative, as_cumulative, log_between
+from ._cumulative import check_base, just_below, log_between, log_cdf, log_survival
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
 
@@ -26,7 +26,8 @@ class Censored(AbstractLikelihood):
 
     **Arguments:**
 
-    - `base`: a likelihood with a cumulative distribution.
+    - `base`: a likelihood of single values whose cumulative distribution is known, here (Normal,
+        LogNormal, Laplace, Quantile, Exponential: exact in both tails) or in NumPyro.
     - `lower`, `upper`: the limits `a` and `b`: one for all values, one an observable, or one
         each. Leave out what there is not, and give infinity for a value without a limit: of
         survival times, `upper=numpy.where(died, numpy.inf, times)`.
@@ -34,12 +35,13 @@ class Censored(AbstractLikelihood):
     For values known only to lie between two bounds, see `IntervalCensored`.
     """
 
-    base: AbstractCumulative
+    base: AbstractLikelihood
     lower: Parameter | None
     upper: Parameter | None
 
-    def __init__(self, base: AbstractCumulative, *, lower: Any = None, upper: Any = None):
-        self.base = as_cumulative(base, "Censored")
+    def __init__(self, base: AbstractLikelihood, *, lower: Any = None, upper: Any = None):
+        check_base(base, "Censored")
+        self.base = base
         if lower is None and upper is None:
             raise ValueError("Censored: give lower, upper or both.")
         self.lower = _limit(lower, "Censored: lower")
@@ -62,9 +64,9 @@ class Censored(AbstractLikelihood):
         base = self.base.support
         return Support(jnp.isfinite, base.inside, "finite numbers", base.mend)
 
-    def distribution(self, prediction: Array) -> Distribution:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """The base's: of the value itself, had there been no limit."""
-        return self.base.distribution(prediction)
+        return self.base.from_outputs(self.split(outputs)[1][0])
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
@@ -77,11 +79,12 @@ class Censored(AbstractLikelihood):
         if self.lower is not None:
             bound = next(bounds)
             below = y <= bound
-            each = jnp.where(below, -self.base.log_cdf(own, jnp.where(below, bound, y)), each)
+            each = jnp.where(below, -log_cdf(self.base, own, jnp.where(below, bound, y)), each)
         if self.upper is not None:
             bound = next(bounds)
             above = y >= bound
-            each = jnp.where(above, -self.base.log_survival(own, jnp.where(above, bound, y)), each)
+            below = just_below(self.base, jnp.where(above, bound, y))
+            each = jnp.where(above, -log_survival(self.base, own, below), each)
         return each
 
 
@@ -96,13 +99,15 @@ class IntervalCensored(AbstractLikelihood):
 
     **Arguments:**
 
-    - `base`: a likelihood with a cumulative distribution.
+    - `base`: a likelihood of single values whose cumulative distribution is known, here (Normal,
+        LogNormal, Laplace, Quantile, Exponential: exact in both tails) or in NumPyro.
     """
 
-    base: AbstractCumulative
+    base: AbstractLikelihood
 
-    def __init__(self, base: AbstractCumulative):
-        self.base = as_cumulative(base, "IntervalCensored")
+    def __init__(self, base: AbstractLikelihood):
+        check_base(base, "IntervalCensored")
+        self.base = base
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
@@ -134,17 +139,14 @@ class IntervalCensored(AbstractLikelihood):
         """`(2,)`."""
         return (2,)
 
-    def batch_shape(self, prediction: Array) -> tuple[int, ...]:
-        """The base's."""
-        return self.base.batch_shape(prediction)
+    @property
+    def _is_bare(self) -> bool:
+        # A pair is one value of the base's.
+        return self.base._is_bare
 
-    def outputs(self, prediction: Array) -> Outputs:
-        """The base's."""
-        return self.base.outputs(prediction)
-
-    def distribution(self, prediction: Array) -> Distribution:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """The base's: of the value itself."""
-        return self.base.distribution(prediction)
+        return self.base.from_outputs(self.split(outputs)[1][0])
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above: one number a pair."""
@@ -159,8 +161,8 @@ class IntervalCensored(AbstractLikelihood):
         between = log_between(
             self.base, outputs, jnp.where(apart, low, first - 1), jnp.where(apart, high, first)
         )
-        left = self.base.log_cdf(outputs, last)
-        right = self.base.log_survival(outputs, first)
+        left = log_cdf(self.base, outputs, last)
+        right = log_survival(self.base, outputs, first)
         log_probability = jnp.where(no_low, left, jnp.where(no_high, right, between))
         log_probability = jnp.where(no_low & no_high, 0.0, log_probability)
         return jnp.where(same, known, -log_probability)

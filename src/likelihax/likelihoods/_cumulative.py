@@ -21,13 +21,29 @@ class AbstractCumulative(AbstractLikelihood):
         """`log P(Y > y)`, elementwise; zero below the support."""
 
 
-def log_between(family: AbstractCumulative, outputs: Outputs, low: Array, high: Array) -> Array:
+def log_cdf(family: AbstractLikelihood, outputs: Outputs, y: Array) -> Array:
+    """`log P(Y <= y)`: the family's own, or else the logarithm of NumPyro's `cdf`."""
+    if isinstance(family, AbstractCumulative):
+        return family.log_cdf(outputs, y)
+    below = _cdf(family, outputs, y)
+    return jnp.where(below > 0, jnp.log(jnp.where(below > 0, below, 1.0)), -jnp.inf)
+
+
+def log_survival(family: AbstractLikelihood, outputs: Outputs, y: Array) -> Array:
+    """`log P(Y > y)`: the family's own, or else what NumPyro's `cdf` leaves of it."""
+    if isinstance(family, AbstractCumulative):
+        return family.log_survival(outputs, y)
+    below = _cdf(family, outputs, y)
+    return jnp.where(below < 1, jnp.log1p(-jnp.where(below < 1, below, 0.0)), -jnp.inf)
+
+
+def log_between(family: AbstractLikelihood, outputs: Outputs, low: Array, high: Array) -> Array:
     """`log P(low < Y <= high)`, from whichever tail is the smaller one.
 
     Of an interval as narrow as a share `s` of the scale, rounding leaves about `1e-16 / s`.
     """
-    below = family.log_cdf(outputs, low), family.log_cdf(outputs, high)
-    above = family.log_survival(outputs, low), family.log_survival(outputs, high)
+    below = log_cdf(family, outputs, low), log_cdf(family, outputs, high)
+    above = log_survival(family, outputs, low), log_survival(family, outputs, high)
     lower = below[1] < above[0]
     larger = jnp.where(lower, below[1], above[0])
     smaller = jnp.where(lower, below[0], above[1])
@@ -38,12 +54,24 @@ def log_between(family: AbstractCumulative, outputs: Outputs, low: Array, high: 
     return jnp.where(some, inside, jnp.where(gap > 0, larger, -jnp.inf))
 
 
-def as_cumulative(base: object, wrapper: str) -> AbstractCumulative:
-    """The base, or a `ValueError` that lists what can be wrapped."""
-    if not isinstance(base, AbstractCumulative):
+def just_below(family: AbstractLikelihood, y: Array) -> Array:
+    """The largest value below `y` as far as the cumulative distribution can tell."""
+    return jnp.ceil(y) - 1 if family.support.discrete else y
+
+
+def check_base(base: object, wrapper: str) -> None:
+    """Raises `ValueError` unless the base is a likelihood of single values."""
+    if not isinstance(base, AbstractLikelihood):
+        raise ValueError(f"{wrapper}: {base!r} is not a likelihood.")
+    if base.event_ndim:
+        raise ValueError(f"{wrapper}: {type(base).__name__} is of vectors: it has no order.")
+
+
+def _cdf(family: AbstractLikelihood, outputs: Outputs, y: Array) -> Array:
+    try:
+        return family.from_outputs(outputs).cdf(y)
+    except NotImplementedError:
         raise ValueError(
-            f"{wrapper}: {type(base).__name__} has no cumulative distribution here. Those that "
-            "have: Normal, LogNormal, Laplace, Quantile, Exponential, and FromNumPyro of any "
-            "distribution with a cdf."
-        )
-    return base
+            f"{type(family).__name__} has no cumulative distribution, neither here nor in "
+            "NumPyro: choose another family for what is censored or truncated."
+        ) from None

@@ -42,9 +42,9 @@ class Exponential(AbstractRegularLikelihood, AbstractCumulative):
         """The numbers from zero up."""
         return NONNEGATIVE
 
-    def distribution(self, prediction: Array) -> dist.Exponential:
+    def from_outputs(self, outputs: Outputs) -> dist.Exponential:
         """`Exponential(1 / mean)`."""
-        (log_mean,) = self.outputs(prediction)
+        (log_mean,) = outputs
         return dist.Exponential(jnp.exp(-log_mean))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

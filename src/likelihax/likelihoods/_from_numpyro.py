@@ -11,13 +11,12 @@ from numpyro.distributions.constraints import Constraint
 
 from .._parameters import Parameter
 from ._argument import Argument, Source, source
-from ._cumulative import AbstractCumulative
-from ._likelihood import Outputs
+from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
 
 
 @final
-class FromNumPyro(AbstractCumulative):
+class FromNumPyro(AbstractLikelihood):
     """`y` from any NumPyro distribution, with its own `log_prob`.
 
         FromNumPyro(dist.Gumbel, loc=predicted(), scale=positive(1.0))
@@ -88,6 +87,7 @@ class FromNumPyro(AbstractCumulative):
             constraint.feasible_like(jnp.zeros(example.event_shape)),
             f"in the support of {self._name}, {str(constraint).strip('<>')}",
             "Leave it out, mark it as missing (NaN), or choose another family.",
+            discrete=bool(constraint.is_discrete),
         )
 
     @property
@@ -99,21 +99,13 @@ class FromNumPyro(AbstractCumulative):
         """The distribution's."""
         return self._example.event_shape
 
-    def distribution(self, prediction: Array) -> Distribution:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """The distribution itself."""
-        return self._build(self.outputs(prediction))
+        return self._build(outputs)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """`-log_prob(y)`."""
         return -self._build(outputs).log_prob(y)
-
-    def log_cdf(self, outputs: Outputs, y: Array) -> Array:
-        """`log cdf(y)`; raises `NotImplementedError` where NumPyro has none."""
-        return jnp.log(self._build(outputs).cdf(y))
-
-    def log_survival(self, outputs: Outputs, y: Array) -> Array:
-        """`log(1 - cdf(y))`, and no better than that far out."""
-        return jnp.log1p(-self._build(outputs).cdf(y))
 
     @property
     def _name(self) -> str:

@@ -54,9 +54,9 @@ class Gamma(AbstractRegularLikelihood):
         """The positive numbers."""
         return POSITIVE
 
-    def distribution(self, prediction: Array) -> dist.Gamma:
+    def from_outputs(self, outputs: Outputs) -> dist.Gamma:
         """`Gamma(concentration, concentration / mean)`."""
-        log_mean, log_concentration = self.outputs(prediction)
+        log_mean, log_concentration = outputs
         return dist.Gamma(jnp.exp(log_concentration), jnp.exp(log_concentration - log_mean))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

@@ -51,9 +51,9 @@ class Laplace(AbstractRegularLikelihood, AbstractCumulative):
         """The real line."""
         return REAL
 
-    def distribution(self, prediction: Array) -> dist.Laplace:
+    def from_outputs(self, outputs: Outputs) -> dist.Laplace:
         """`Laplace(loc, scale)`."""
-        loc, log_scale = self.outputs(prediction)
+        loc, log_scale = outputs
         return dist.Laplace(loc, jnp.exp(log_scale))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
@@ -106,8 +106,9 @@ laplace_nll = exact(_value, _partials)
 
 
 def _log_tail(standard: Array) -> Array:
-    below = jnp.minimum(standard, 0.0) - math.log(2)
-    return jnp.where(standard < 0, below, jnp.log1p(-0.5 * jnp.exp(-jnp.maximum(standard, 0.0))))
+    # Not the larger of it and zero: where they are equal that has half a derivative.
+    above = jnp.where(standard < 0, 0.0, standard)
+    return jnp.where(standard < 0, standard - math.log(2), jnp.log1p(-0.5 * jnp.exp(-above)))
 
 
 def _kink(y: Array) -> float:

@@ -49,8 +49,12 @@ class AbstractLikelihood(eqx.Module):
         """The NLL as a function of the outputs, for values inside the support."""
 
     @abc.abstractmethod
+    def from_outputs(self, outputs: Outputs) -> Distribution:
+        """The NumPyro distribution of the observation, given the outputs."""
+
     def distribution(self, prediction: Array) -> Distribution:
         """The NumPyro distribution of the observation, given the model's prediction."""
+        return self.from_outputs(self.outputs(prediction))
 
     @property
     def parts(self) -> "tuple[AbstractLikelihood, ...]":

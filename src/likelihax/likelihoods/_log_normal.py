@@ -52,9 +52,9 @@ class LogNormal(AbstractRegularLikelihood, AbstractCumulative):
         """The positive numbers."""
         return POSITIVE
 
-    def distribution(self, prediction: Array) -> dist.LogNormal:
+    def from_outputs(self, outputs: Outputs) -> dist.LogNormal:
         """`LogNormal(log median, sigma)`."""
-        loc, log_scale = self.outputs(prediction)
+        loc, log_scale = outputs
         return dist.LogNormal(loc, jnp.exp(log_scale))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

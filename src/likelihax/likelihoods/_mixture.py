@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array
 from numpyro import distributions as dist
-from numpyro.distributions import constraints
+from numpyro.distributions import Distribution, constraints
 
 from ._argument import Argument, Predicted, Source, predicted, source
 from ._likelihood import AbstractLikelihood, Outputs
@@ -85,17 +85,12 @@ class Mixture(AbstractLikelihood):
             logarithms = jnp.where(weights > 0, known, -jnp.inf)
         return logarithms, *rest
 
-    def distribution(self, prediction: Array) -> Any:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """`MixtureGeneral` of the components' distributions."""
-        columns = prediction[..., None] if self._is_bare else prediction
-        at = self._count if self._weights.is_predicted else 0
-        each = []
-        for component in self.components:
-            piece = columns[..., at : at + component.num_outputs]
-            each.append(component.distribution(piece[..., 0] if component._is_bare else piece))
-            at += component.num_outputs
-        logits = self.outputs(prediction)[0]
-        return dist.MixtureGeneral(dist.CategoricalLogits(logits), each)
+        (log_weights,), of_parts = self.split(outputs)
+        pairs = zip(self.components, of_parts, strict=True)
+        each = [component.from_outputs(own) for component, own in pairs]
+        return dist.MixtureGeneral(dist.CategoricalLogits(log_weights), each)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, by components; the largest term is taken out of the sum."""

@@ -98,9 +98,9 @@ class MultivariateNormal(AbstractLikelihood):
             scale_tril = _triangle(scale_tril, self.dim)
         return loc, scale_tril
 
-    def distribution(self, prediction: Array) -> dist.MultivariateNormal:
+    def from_outputs(self, outputs: Outputs) -> dist.MultivariateNormal:
         """`MultivariateNormal(loc, scale_tril=scale_tril)`."""
-        loc, scale_tril = self.outputs(prediction)
+        loc, scale_tril = outputs
         return dist.MultivariateNormal(loc, scale_tril=scale_tril)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

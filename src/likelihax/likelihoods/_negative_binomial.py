@@ -10,7 +10,7 @@ from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
 from .._special._compensated import less_log
-from .._special._elementary import log_excess, logistic_divergence, sigmoid, softplus
+from .._special._elementary import is_double, log_excess, logistic_divergence, sigmoid, softplus
 from .._special._gamma import binet, binet_curvature, binet_slope
 from ._argument import Argument, Source, predicted, source
 from ._kernel import exact
@@ -56,9 +56,9 @@ class NegativeBinomial(AbstractRegularLikelihood):
         """Counts."""
         return COUNTS
 
-    def distribution(self, prediction: Array) -> dist.NegativeBinomial2:
+    def from_outputs(self, outputs: Outputs) -> dist.NegativeBinomial2:
         """`NegativeBinomial2(mean, concentration)`."""
-        log_mean, log_concentration = self.outputs(prediction)
+        log_mean, log_concentration = outputs
         return dist.NegativeBinomial2(jnp.exp(log_mean), jnp.exp(log_concentration))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
@@ -71,15 +71,20 @@ class NegativeBinomial(AbstractRegularLikelihood):
         return diagonal(*_mean_information(log_mean, log_concentration), _sum_over_counts(*outputs))
 
     def curvature(self, outputs: Outputs, y: Array) -> Array:
-        """For the log-concentration what is right for small and for large ones.
+        """For the log-concentration what is right for small and for large means.
 
-        That is the Gamma's, which mixes the Poissons, less what their own scatter hides.
+        For large ones that is the Gamma's, which mixes the Poissons; for small ones, where all
+        is said by how often there are two, `(mean / r)^2 r / (2 (1 + r))`. Between them it is
+        their mean, by the share of zeros, and within a factor of two.
         """
         log_mean, log_concentration = outputs
         r = jnp.exp(log_concentration)
         seen = 1 / (1 + jnp.exp(log_concentration - log_mean)) ** 2
         of_gamma = 0.5 + r**2 * binet_curvature(r)
-        return diagonal(*_mean_information(log_mean, log_concentration), seen * of_gamma)
+        of_pairs = 0.5 * sigmoid(log_concentration)
+        zeros = jnp.exp(-_none(log_mean, log_concentration))
+        of_concentration = seen * ((1 - zeros) * of_gamma + zeros * of_pairs)
+        return diagonal(*_mean_information(log_mean, log_concentration), of_concentration)
 
 
 def _mean_information(log_mean: Array, log_concentration: Array) -> tuple[Array]:
@@ -113,6 +118,15 @@ def _sum_over_counts(log_mean: Array, log_concentration: Array) -> Array:
     return jnp.maximum(total - r * share, 0.0)
 
 
+def _bounded(log_concentration: Array) -> Array:
+    """`log_concentration`, or where it is Poisson's to the last digit the least that is.
+
+    The mean as a share of a larger one may underflow.
+    """
+    most = 1e40 if is_double(log_concentration) else 1e25
+    return jnp.minimum(log_concentration, math.log(most))
+
+
 def _parts(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, ...]:
     some = y > 0
     count = jnp.where(some, y, 1.0)
@@ -121,6 +135,7 @@ def _parts(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, 
 
 
 def _value(log_mean: Array, log_concentration: Array, y: Array) -> Array:
+    log_concentration = _bounded(log_concentration)
     some, count, r, shift = _parts(log_mean, log_concentration, y)
     whole = count + r
     deviance = whole * logistic_divergence(jnp.log(count) - log_concentration, shift)
@@ -138,6 +153,7 @@ def _none(log_mean: Array, log_concentration: Array) -> Array:
 
 
 def _partials(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, Array]:
+    log_concentration = _bounded(log_concentration)
     some, count, r, shift = _parts(log_mean, log_concentration, y)
     mean, whole = jnp.exp(log_mean), count + r
     # r / (r + mean), without overflow

@@ -61,9 +61,9 @@ class Normal(AbstractRegularLikelihood, AbstractCumulative):
         """False with `gradient`."""
         return self.gradient is None
 
-    def distribution(self, prediction: Array) -> dist.Normal:
+    def from_outputs(self, outputs: Outputs) -> dist.Normal:
         """`Normal(loc, scale)`."""
-        loc, log_scale = self.outputs(prediction)
+        loc, log_scale = outputs
         return dist.Normal(loc, jnp.exp(log_scale))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

@@ -65,9 +65,9 @@ class OrderedLogistic(AbstractLikelihood):
         """Grades."""
         return labels(self.num_classes)
 
-    def distribution(self, prediction: Array) -> dist.OrderedLogistic:
+    def from_outputs(self, outputs: Outputs) -> dist.OrderedLogistic:
         """`OrderedLogistic(location, cutpoints)`."""
-        return dist.OrderedLogistic(*self.outputs(prediction))
+        return dist.OrderedLogistic(*outputs)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""

@@ -47,9 +47,9 @@ class Poisson(AbstractRegularLikelihood):
         """Counts."""
         return COUNTS
 
-    def distribution(self, prediction: Array) -> dist.Poisson:
+    def from_outputs(self, outputs: Outputs) -> dist.Poisson:
         """`Poisson(rate)`."""
-        (log_rate,) = self.outputs(prediction)
+        (log_rate,) = outputs
         return dist.Poisson(jnp.exp(log_rate))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

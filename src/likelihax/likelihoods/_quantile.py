@@ -61,9 +61,9 @@ class Quantile(AbstractRegularLikelihood, AbstractCumulative):
         """The real line."""
         return REAL
 
-    def distribution(self, prediction: Array) -> dist.AsymmetricLaplaceQuantile:
+    def from_outputs(self, outputs: Outputs) -> dist.AsymmetricLaplaceQuantile:
         """`AsymmetricLaplaceQuantile(loc, scale, level)`."""
-        loc, log_scale = self.outputs(prediction)
+        loc, log_scale = outputs
         return dist.AsymmetricLaplaceQuantile(loc, jnp.exp(log_scale), self.level)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
@@ -126,9 +126,11 @@ quantile_nll = exact(_value, _partials)
 
 
 def _log_tail(standard: Array, level: float) -> Array:
-    below = (1 - level) * jnp.minimum(standard, 0.0) + math.log(level)
-    above = jnp.log1p((level - 1) * jnp.exp(-level * jnp.maximum(standard, 0.0)))
-    return jnp.where(standard < 0, below, above)
+    lower = standard < 0
+    below = (1 - level) * standard + math.log(level)
+    # Not the larger of it and zero: where they are equal that has half a derivative.
+    above = jnp.log1p((level - 1) * jnp.exp(-level * jnp.where(lower, 0.0, standard)))
+    return jnp.where(lower, below, above)
 
 
 def _kink(y: Array) -> float:

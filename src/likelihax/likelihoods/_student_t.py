@@ -8,7 +8,7 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
-from .._special._elementary import log_excess
+from .._special._elementary import is_double, log_excess
 from .._special._gamma import half_step, half_step_curvature, half_step_slope
 from ._argument import Argument, Source, predicted, source
 from ._kernel import exact
@@ -59,9 +59,9 @@ class StudentT(AbstractRegularLikelihood):
         """The real line."""
         return REAL
 
-    def distribution(self, prediction: Array) -> dist.StudentT:
+    def from_outputs(self, outputs: Outputs) -> dist.StudentT:
         """`StudentT(dof, loc, scale)`."""
-        loc, log_scale, log_dof = self.outputs(prediction)
+        loc, log_scale, log_dof = outputs
         return dist.StudentT(jnp.exp(log_dof), loc, jnp.exp(log_scale))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
@@ -86,10 +86,19 @@ class StudentT(AbstractRegularLikelihood):
         return matrix([[of_loc, zero, zero], [zero, of_scale, mixed], [zero, mixed, of_dof]])
 
 
+def _bounded(log_dof: Array) -> Array:
+    """`log_dof`, or where it is Normal's to the last digit the least that is.
+
+    Of more degrees of freedom the square of a residual, as a share of dof, may underflow.
+    """
+    return jnp.minimum(log_dof, math.log(1e60 if is_double(log_dof) else 1e32))
+
+
 def _standard(loc: Array, log_scale: Array, log_dof: Array, y: Array) -> tuple[Array, Array, Array]:
     """The residual, the residual over the root of dof, and the logarithm of `1 +` its square."""
     residual = (y - loc) * jnp.exp(-log_scale)
-    wide = jnp.abs((y - loc) * jnp.exp(-log_scale - 0.5 * log_dof))
+    # Two exponentials: the rounding of the logarithms' sum would be magnified.
+    wide = jnp.abs(residual) * jnp.exp(-0.5 * log_dof)
     far = wide > 1
     out = jnp.where(far, wide, 1.0)
     tail = 2 * jnp.log(out) + jnp.log1p((1 / out) ** 2)
@@ -98,6 +107,7 @@ def _standard(loc: Array, log_scale: Array, log_dof: Array, y: Array) -> tuple[A
 
 
 def _value(loc: Array, log_scale: Array, log_dof: Array, y: Array) -> Array:
+    log_dof = _bounded(log_dof)
     _, _, stretch = _standard(loc, log_scale, log_dof, y)
     dof = jnp.exp(log_dof)
     normal = log_scale + 0.5 * math.log(2 * math.pi)
@@ -105,6 +115,7 @@ def _value(loc: Array, log_scale: Array, log_dof: Array, y: Array) -> Array:
 
 
 def _partials(loc: Array, log_scale: Array, log_dof: Array, y: Array) -> tuple[Array, ...]:
+    log_dof = _bounded(log_dof)
     residual, wide, stretch = _standard(loc, log_scale, log_dof, y)
     dof, per_scale = jnp.exp(log_dof), jnp.exp(-log_scale)
     far = wide > 1

@@ -16,12 +16,14 @@ class Support(NamedTuple):
     - `inside`: some value that is, a number or of the shape of one value.
     - `words`: what they are, as in "whose values are ...".
     - `mend`: what to do about one that is not.
+    - `discrete`: whether they are whole numbers.
     """
 
     contains: Callable[[Array], Array]
     inside: ArrayLike
     words: str
     mend: str
+    discrete: bool = False
 
 
 def _whole(y: Array) -> Array:
@@ -47,6 +49,7 @@ COUNTS = Support(
     0.0,
     "whole numbers from 0 up",
     "Give counts, not rates or averages; choose Gamma or LogNormal for positive numbers.",
+    discrete=True,
 )
 UNIT_INTERVAL = Support(
     lambda y: (y > 0) & (y < 1),
@@ -60,6 +63,7 @@ BINARY = Support(
     0.0,
     "0 or 1",
     "Code the two outcomes as 0 and 1, or as False and True; choose Beta for shares.",
+    discrete=True,
 )
 ANGLES = Support(
     jnp.isfinite,
@@ -76,4 +80,5 @@ def labels(count: int) -> Support:
         0.0,
         f"labels from 0 to {count - 1}",
         "Number the classes from 0, and give the likelihood as many classes as there are.",
+        discrete=True,
     )

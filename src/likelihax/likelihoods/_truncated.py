@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution, constraints
 
 from .._parameters import Parameter, resolve
 from ._argument import Argument, source
-from ._cumulative import AbstractCumulative, as_cumulative, log_between
+from ._cumulative import check_base, just_below, log_between, log_cdf, log_survival
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
 
@@ -23,7 +23,8 @@ class Truncated(AbstractLikelihood):
 
     **Arguments:**
 
-    - `base`: a likelihood with a cumulative distribution.
+    - `base`: a likelihood of single values whose cumulative distribution is known, here (Normal,
+        LogNormal, Laplace, Quantile, Exponential: exact in both tails) or in NumPyro.
     - `lower`, `upper`: the bounds `a` and `b`: one for all values, one an observable, or one
         each. Leave out what there is not.
 
@@ -31,12 +32,13 @@ class Truncated(AbstractLikelihood):
     or 'at most' are `Censored`.
     """
 
-    base: AbstractCumulative
+    base: AbstractLikelihood
     lower: Parameter | None
     upper: Parameter | None
 
-    def __init__(self, base: AbstractCumulative, *, lower: Any = None, upper: Any = None):
-        self.base = as_cumulative(base, "Truncated")
+    def __init__(self, base: AbstractLikelihood, *, lower: Any = None, upper: Any = None):
+        check_base(base, "Truncated")
+        self.base = base
         if lower is None and upper is None:
             raise ValueError("Truncated: give lower, upper or both.")
         self.lower = _bound(lower, "Truncated: lower")
@@ -70,20 +72,22 @@ class Truncated(AbstractLikelihood):
         mend = "Leave it out: it could not have been seen. If it was, use Censored or the base."
         return Support(contains, middle, f"{base.words}, {' and '.join(where)}", mend)
 
-    def distribution(self, prediction: Array) -> Distribution:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """NumPyro's `TruncatedDistribution` of the base's, where it knows how to; else raises."""
         low, high = resolve((self.lower, self.upper))
-        return dist.TruncatedDistribution(self.base.distribution(prediction), low=low, high=high)
+        base = self.base.from_outputs(self.split(outputs)[1][0])
+        return dist.TruncatedDistribution(base, low=low, high=high)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         bounds, (own,) = self.split(outputs)
         each = self.base.kernel(own, y)
         if self.upper is None:
-            return each + self.base.log_survival(own, bounds[0])
+            return each + log_survival(self.base, own, bounds[0])
+        highest = just_below(self.base, bounds[-1])
         if self.lower is None:
-            return each + self.base.log_cdf(own, bounds[0])
-        return each + log_between(self.base, own, *bounds)
+            return each + log_cdf(self.base, own, highest)
+        return each + log_between(self.base, own, bounds[0], highest)
 
 
 def _bound(value: Any, what: str) -> Any:

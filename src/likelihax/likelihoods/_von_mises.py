@@ -51,9 +51,9 @@ class VonMises(AbstractRegularLikelihood):
         """Angles."""
         return ANGLES
 
-    def distribution(self, prediction: Array) -> dist.VonMises:
+    def from_outputs(self, outputs: Outputs) -> dist.VonMises:
         """`VonMises(loc, concentration)`."""
-        loc, log_concentration = self.outputs(prediction)
+        loc, log_concentration = outputs
         return dist.VonMises(loc, jnp.exp(log_concentration))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import Any, final
 import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro import distributions as dist
-from numpyro.distributions import constraints
+from numpyro.distributions import Distribution, constraints
 
 from .._special._elementary import sigmoid, softplus
 from ._argument import Argument, Source, predicted, source
@@ -52,13 +52,10 @@ class ZeroInflated(AbstractLikelihood):
         """The base's."""
         return self.base.support
 
-    def distribution(self, prediction: Array) -> Any:
+    def from_outputs(self, outputs: Outputs) -> Distribution:
         """`ZeroInflatedDistribution` of the base's distribution."""
-        gate = self.outputs(prediction)[0]
-        columns = prediction[..., None] if self._is_bare else prediction
-        piece = columns[..., 1:] if self.arguments[0].is_predicted else columns
-        base = self.base.distribution(piece[..., 0] if self.base._is_bare else piece)
-        return dist.ZeroInflatedDistribution(base, gate_logits=gate)
+        (gate,), (own,) = self.split(outputs)
+        return dist.ZeroInflatedDistribution(self.base.from_outputs(own), gate_logits=gate)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logit of the gate and the base's outputs."""

@@ -5,7 +5,6 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._identity import Identity
 from ._link import AbstractLink, safe_log, where_valid
 
 
@@ -28,4 +27,4 @@ class Inverse(AbstractLink):
 
     def logit(self, prediction: Array) -> Array:
         """The logit of `1 / prediction`; NaN unless that is between 0 and 1."""
-        return Identity().logit(self.inverse(prediction))
+        return -safe_log(prediction - 1)

@@ -5,7 +5,6 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._identity import Identity
 from ._link import AbstractLink, safe_log, where_valid
 
 
@@ -30,4 +29,7 @@ class Sqrt(AbstractLink):
 
     def logit(self, prediction: Array) -> Array:
         """The logit of `prediction^2`; NaN unless that is between 0 and 1."""
-        return Identity().logit(self.inverse(prediction))
+        valid = (prediction >= 0) & (prediction <= 1)
+        # Its square may be next to nothing, or one less rounding.
+        root = where_valid(valid, prediction, 0.5)
+        return jnp.where(valid, 2 * safe_log(root) - safe_log(1 - root) - jnp.log1p(root), jnp.nan)
