@@ -86,11 +86,13 @@ class Mixture(AbstractLikelihood):
         return logarithms, *rest
 
     def from_outputs(self, outputs: Outputs) -> Distribution:
-        """`MixtureGeneral` of the components' distributions."""
+        """`MixtureGeneral` of the components' distributions; on the line where these differ."""
         (log_weights,), of_parts = self.split(outputs)
         pairs = zip(self.components, of_parts, strict=True)
         each = [component.from_outputs(own) for component, own in pairs]
-        return dist.MixtureGeneral(dist.CategoricalLogits(log_weights), each)
+        line = constraints.real_vector if self.event_ndim else constraints.real
+        support = line if len({type(one.support) for one in each}) > 1 else None
+        return dist.MixtureGeneral(dist.CategoricalLogits(log_weights), each, support=support)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, by components; the largest term is taken out of the sum."""

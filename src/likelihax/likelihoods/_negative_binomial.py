@@ -5,6 +5,8 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import betainc
 from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
@@ -16,6 +18,9 @@ from ._argument import Argument, Source, predicted, source
 from ._kernel import exact
 from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
 from ._support import COUNTS, Support
+
+# Up to this count the information is summed, and beyond it integrated.
+_SMALL = 1024
 
 
 @final
@@ -95,17 +100,25 @@ def _sum_over_counts(log_mean: Array, log_concentration: Array) -> Array:
     """`r^2 (psi'(r) - E psi'(r + Y) - mean / (r (r + mean)))`.
 
     The expectation is `sum_j P(Y > j) / (r + j)^2`, since `psi'(r) - psi'(r + y)` is the sum
-    of `1 / (r + j)^2` below `y`.
+    of `1 / (r + j)^2` below `y`. Of large counts, where it varies little from one to the next,
+    the sum is an integral. Where the concentration is so large that the difference keeps no
+    digit, its leading term is left.
     """
     mean, r = jnp.exp(log_mean), jnp.exp(log_concentration)
     share = mean / (mean + r)
-    log_none = -r * jnp.log1p(mean / r)
+    spread = jnp.sqrt(mean + mean**2 / r)
     # A geometric tail of ratio `share`, hence this many terms until nothing is left of it.
-    last = jnp.max(mean + 40 * jnp.sqrt(mean + mean**2 / r) + 40 / -jnp.log(share))
+    last = mean + 40 * spread + 40 / -jnp.log(share)
+    most = jnp.max(last)
+    total = _sum_of_small(mean, r, share, jnp.minimum(most, float(_SMALL)))
+    edges = (mean - 8 * spread, mean + 8 * spread, last)
+    none = lambda: jnp.zeros_like(mean)
+    total = total + jax.lax.cond(most > _SMALL, lambda: _sum_of_large(r, share, edges), none)
+    lost = r**2 > jnp.where(last > _SMALL, 1e5, 1e9) * mean
+    return jnp.where(lost, 0.5 * share**2, jnp.maximum(total - r * share, 0.0))
 
-    def more(state: tuple) -> Array:
-        return state[0] < jnp.minimum(last, 1e6)
 
+def _sum_of_small(mean: Array, r: Array, share: Array, last: Array) -> Array:
     def term(state: tuple) -> tuple:
         j, log_probability, above, total = state
         above = jnp.maximum(above - jnp.exp(log_probability), 0.0)
@@ -113,9 +126,27 @@ def _sum_over_counts(log_mean: Array, log_concentration: Array) -> Array:
         log_probability = log_probability + jnp.log((r + j) / (j + 1) * share)
         return j + 1, log_probability, above, total
 
-    start = (jnp.zeros((), mean.dtype), log_none, jnp.ones_like(mean), jnp.zeros_like(mean))
-    *_, total = jax.lax.while_loop(more, term, start)
-    return jnp.maximum(total - r * share, 0.0)
+    none = -r * jnp.log1p(mean / r)
+    start = (jnp.zeros((), mean.dtype), none, jnp.ones_like(mean), jnp.zeros_like(mean))
+    return jax.lax.while_loop(lambda state: state[0] < last, term, start)[-1]
+
+
+def _sum_of_large(r: Array, share: Array, edges: tuple[Array, ...]) -> Array:
+    """Gauss-Legendre in `log j`, apart where the probability falls from one to zero."""
+    nodes, weights = (jnp.asarray(x, r.dtype) for x in np.polynomial.legendre.leggauss(48))
+    total, low = jnp.zeros_like(r), jnp.full_like(r, math.log(_SMALL - 0.5))
+    for edge in edges:
+        high = jnp.maximum(jnp.log(jnp.maximum(edge, 1.0)), low)
+        half = 0.5 * (high - low)
+
+        def add(k: Array, total: Array, low: Array = low, half: Array = half) -> Array:
+            j = jnp.exp(low + half * (nodes[k] + 1))
+            above = betainc(j + 1, r, share)
+            return total + half * weights[k] * j * above * (r / (r + j)) ** 2
+
+        total = jax.lax.fori_loop(0, nodes.size, add, total)
+        low = high
+    return total
 
 
 def _bounded(log_concentration: Array) -> Array:

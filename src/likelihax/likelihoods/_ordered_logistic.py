@@ -76,10 +76,13 @@ class OrderedLogistic(AbstractLikelihood):
         upper = _pick(cutpoints, jnp.minimum(y, last))
         lower = _pick(cutpoints, jnp.maximum(y - 1, 0))
         inner = (y > 0) & (y <= last)
-        width = jnp.where(inner, upper - lower, 1.0)
+        # No grade is left between cutpoints that rounding has made one.
+        empty = inner & (upper <= lower)
+        width = jnp.where(inner & ~empty, upper - lower, 1.0)
         below_upper = jnp.where(y <= last, softplus(location - upper), 0.0)
         above_lower = jnp.where(y > 0, softplus(lower - location), 0.0)
-        return below_upper + above_lower - jnp.where(inner, log1mexp(width), 0.0)
+        each = below_upper + above_lower - jnp.where(inner, log1mexp(width), 0.0)
+        return jnp.where(empty, jnp.inf, each)
 
 
 def _pick(vector: Array, index: Array) -> Array:
