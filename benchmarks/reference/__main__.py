@@ -15,13 +15,24 @@ import jax
 # Certified digits are beyond float32, and a flag has to be set before the first array is made.
 jax.config.update("jax_enable_x64", True)
 
-from benchmarks.reference import nist_linear, nist_nonlinear, r_nls, report  # noqa: E402
+from benchmarks.reference import (  # noqa: E402
+    beta_regression,
+    glm,
+    nist_linear,
+    nist_nonlinear,
+    quantile,
+    r_nls,
+    report,
+)
 from benchmarks.reference.problem import files_under, read  # noqa: E402
 
 _Check = Callable[[Mapping[str, Any]], Iterable[report.Row]]
 _SUITES: dict[str, _Check] = {
+    "beta_regression": beta_regression.check,
+    "glm": glm.check,
     "nist_linear": nist_linear.check,
     "nist_nonlinear": nist_nonlinear.check,
+    "quantile": quantile.check,
     "r_nls": r_nls.check,
 }
 

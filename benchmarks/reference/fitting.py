@@ -73,7 +73,7 @@ def fit(problem: Problem, start: Mapping[str, float], tolerance: float = 1e-10) 
         float(result.estimates[noise]) * float(widened),
         float(np.sum(np.square(residuals(problem, estimates)))),
         float(result.nll),
-        _status(result),
+        status_of(result),
         time.perf_counter() - began,
     )
 
@@ -94,7 +94,8 @@ def first_noise(problem: Problem, start: Mapping[str, float]) -> float:
     return 1.0
 
 
-def _status(result: Any) -> str:
+def status_of(result: lhx.Fit) -> str:
+    """How a fit ended, in a few words."""
     if result.result == lhx.RESULTS.successful:
         return "successful"
     reason = " ".join(str(lhx.RESULTS[result.result]).split())

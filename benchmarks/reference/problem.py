@@ -62,7 +62,7 @@ def regression(
 def numbers(fields: Mapping[str, Any], name: str, count: int | None = None) -> list[float]:
     """A field that must be a list of finite numbers, `count` of them."""
     found = required(fields, name)
-    if not _is_column(found) or not np.all(np.isfinite(np.asarray(found, dtype=float))):
+    if not is_column(found) or not np.all(np.isfinite(np.asarray(found, dtype=float))):
         raise ValueError(f"the field {name!r} is not a list of finite numbers")
     if count is not None and len(found) != count:
         raise ValueError(f"the field {name!r} has {len(found)} numbers, expected {count}")
@@ -99,7 +99,7 @@ def files_under(path: Path) -> Iterator[Path]:
 
 def _columns(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     """The numeric columns; a single number is a column that does not vary."""
-    columns = {k: np.asarray(v, dtype=np.float64) for k, v in data.items() if _is_column(v)}
+    columns = {k: np.asarray(v, dtype=np.float64) for k, v in data.items() if is_column(v)}
     lengths = {name: column.size for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"expected columns of data of one length, got {lengths}")
@@ -111,7 +111,8 @@ def _columns(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     return {**columns, **single}
 
 
-def _is_column(value: Any) -> bool:
+def is_column(value: Any) -> bool:
+    """Whether a field is a list of numbers, and not an empty one."""
     return isinstance(value, list) and bool(value) and all(map(_is_number, value))
 
 

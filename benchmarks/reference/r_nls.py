@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.reference import digits, report
 from benchmarks.reference.fitting import Fitted, fit
+from benchmarks.reference.printed import printed_value, printed_values
 from benchmarks.reference.problem import Problem, regression, required
 from benchmarks.reference.starts import propose_starts
 from benchmarks.reference.symmetry import Relabelling, relabellings
@@ -37,7 +38,7 @@ class Entry(NamedTuple):
 def check(fields: Mapping[str, Any]) -> Iterator[report.Row]:
     """One row: the best fit over the searched starts."""
     data = required(fields, "data")
-    printed = _printed(fields, "params")
+    printed = printed_values(fields, "params")
     if not isinstance(data, dict) or not printed:
         raise ValueError("the fields 'data' and 'params' must be objects with entries")
     problem = regression(fields, data, printed, required(fields, "model"))
@@ -108,32 +109,19 @@ def _estimate_entries(
 def _error_entries(fields: Mapping[str, Any], problem: Problem, best: Fitted) -> list[Entry]:
     """Standard errors, the residual standard error and the other printed values, if any."""
     ours = dict(zip(problem.parameters, best.deviations.tolist(), strict=True))
-    printed = _printed(fields, "se")
+    printed = printed_values(fields, "se")
     if unknown := printed.keys() - ours.keys():
         raise ValueError(f"standard errors of {sorted(unknown)}, which are no parameters")
     entries = [Entry(f"se of {name}", ours[name], printed[name], 0.0) for name in printed]
     if (value := fields.get("residual_se")) is not None:
-        entries.append(Entry("residual_se", best.residual_sd, _decimal(value), 0.0))
+        entries.append(Entry("residual_se", best.residual_sd, printed_value(value), 0.0))
     known = summary_values(problem, best)
-    for name, value in _printed(fields, "other").items():
+    for name, value in printed_values(fields, "other").items():
         key = "".join(filter(str.isalpha, name.lower()))
         if key not in known:
             raise ValueError(f"the entry {name!r} of 'other' is not one of {', '.join(known)}")
         entries.append(Entry(name, known[key], value, 0.0))
     return entries
-
-
-def _printed(fields: Mapping[str, Any], name: str) -> dict[str, Decimal]:
-    found = fields.get(name) or {}
-    if not isinstance(found, dict):
-        raise ValueError(f"the field {name!r} is not an object")
-    return {key: _decimal(value) for key, value in found.items() if value is not None}
-
-
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"{value!r} is not a number")
-    return digits.as_printed(Decimal(repr(value)) if isinstance(value, float) else Decimal(value))
 
 
 def _cell(entries: list[Entry]) -> str:

@@ -18,7 +18,7 @@ class Row:
 
 
 _TITLES = ("suite", "problem", "start", "parameters", "standard deviations", "status", "time")
-_WIDTHS = (14, 22, 8, 22, 22)
+_WIDTHS = (15, 25, 9, 22, 22)
 _ABSENT = "-"
 
 

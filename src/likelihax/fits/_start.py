@@ -97,9 +97,15 @@ def _offender(predictor: Any, data: Any) -> str:
         return ""
     index = tuple(int(i) for i in bad[0])
     return (
-        f"For values{list(index)} = {float(data.values[index]):g} it predicts "
-        f"{float(simulation.values[index]):g}, which the likelihood gives no finite density. "
+        f"For values{list(index)} = {_short(data.values[index])} it predicts "
+        f"{_short(simulation.values[index])}, which the likelihood gives no finite density. "
     )
+
+
+def _short(numbers: Any) -> str:
+    """A number, or the few that are predicted for one value."""
+    found = [f"{number:g}" for number in np.ravel(np.asarray(numbers)).tolist()]
+    return found[0] if np.ndim(numbers) == 0 else f"[{', '.join(found)}]"
 
 
 def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
