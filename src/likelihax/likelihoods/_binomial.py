@@ -63,7 +63,7 @@ class Binomial(AbstractRegularLikelihood):
         """Counts up to the total."""
         total = resolve(self.total)
         return Support(
-            lambda y: (y >= 0) & (y <= _matching(total, y)) & (y == jnp.round(y)),
+            lambda y: (y >= 0) & (y <= _matching(total, y)) & (y == y.round()),
             0.0,
             "whole numbers from 0 to the total",
             "Give the number of successes, not the share, and their number of trials as `total`.",

@@ -11,7 +11,7 @@ from .._parameters import Parameter, known
 from ._argument import Argument
 from ._cumulative import check_base, just_below, log_between, log_cdf, log_survival
 from ._likelihood import AbstractLikelihood, Outputs
-from ._support import Support
+from ._support import Support, is_finite
 
 
 @final
@@ -62,7 +62,7 @@ class Censored(AbstractLikelihood):
     def support(self) -> Support:
         """Any finite number: what is outside the base's is beyond a limit, or infinitely bad."""
         base = self.base.support
-        return Support(jnp.isfinite, base.inside, "finite numbers", base.mend)
+        return Support(is_finite, base.inside, "finite numbers", base.mend)
 
     def from_outputs(self, outputs: Outputs) -> Distribution:
         """The base's: of the value itself, had there been no limit."""
@@ -170,7 +170,7 @@ class IntervalCensored(AbstractLikelihood):
     def _are_bounds(self, y: Array) -> Array:
         low, high = y[..., 0], y[..., 1]
         exact = (low == high) & self.base.support.contains(low)
-        return jnp.broadcast_to(((low < high) | exact)[..., None], y.shape)
+        return ((low < high) | exact)[..., None] & (y == y)
 
     def _stand_in(self, y: Array) -> Array:
         return jnp.asarray(self.base.support.inside, y.dtype)

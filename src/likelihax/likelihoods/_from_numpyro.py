@@ -12,7 +12,7 @@ from numpyro.distributions.constraints import Constraint
 from .._parameters import Parameter
 from ._argument import Argument, Source, source
 from ._likelihood import AbstractLikelihood, Outputs
-from ._support import Support
+from ._support import Support, is_finite
 
 
 @final
@@ -78,9 +78,7 @@ class FromNumPyro(AbstractLikelihood):
 
         def contains(y: Array) -> Array:
             inside = constraint(y)
-            if vectors:
-                inside = jnp.broadcast_to(inside[..., None], y.shape)
-            return inside & jnp.isfinite(y)
+            return (inside[..., None] if vectors else inside) & is_finite(y)
 
         return Support(
             contains,

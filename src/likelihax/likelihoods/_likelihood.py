@@ -181,7 +181,7 @@ class AbstractLikelihood(eqx.Module):
 
     def check_support(self, values: np.ndarray, name: str) -> None:
         """Raises `ValueError` where a measured value lies outside the support."""
-        bad = np.argwhere(~np.asarray(self.support.contains(jnp.asarray(values))))
+        bad = np.argwhere(~np.asarray(self.support.contains(values)))
         if bad.size:
             index = tuple(int(i) for i in bad[0])
             what = "y" if name == "nll" else "values"

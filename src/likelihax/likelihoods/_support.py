@@ -1,9 +1,9 @@
 """Where a distribution's values lie, and what to tell somebody whose values do not."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 
@@ -12,40 +12,47 @@ class Support(NamedTuple):
 
     **Attributes:**
 
-    - `contains`: elementwise, whether a value is one of them; never for NaN.
+    - `contains`: elementwise, whether a value is one of them; never for NaN. Of operators and
+        methods that NumPy's arrays have too: a table is looked through without compiling.
     - `inside`: some value that is, a number or of the shape of one value.
     - `words`: what they are, as in "whose values are ...".
     - `mend`: what to do about one that is not.
     - `discrete`: whether they are whole numbers.
     """
 
-    contains: Callable[[Array], Array]
+    contains: Callable[[Any], Any]
     inside: ArrayLike
     words: str
     mend: str
     discrete: bool = False
 
 
-def _whole(y: Array) -> Array:
-    return jnp.isfinite(y) & (y == jnp.round(y))
+def is_finite(y: Array) -> Array:
+    """Whether a number is neither infinite nor NaN."""
+    return abs(y) < math.inf
 
 
-REAL = Support(jnp.isfinite, 0.0, "finite numbers", "Leave it out, or mark it as missing (NaN).")
+def is_whole(y: Array) -> Array:
+    """Whether a number is whole."""
+    return is_finite(y) & (y == y.round())
+
+
+REAL = Support(is_finite, 0.0, "finite numbers", "Leave it out, or mark it as missing (NaN).")
 POSITIVE = Support(
-    lambda y: jnp.isfinite(y) & (y > 0),
+    lambda y: is_finite(y) & (y > 0),
     1.0,
     "positive",
     "Mark it as missing (NaN) if it is below detection, censor it with Censored, or choose a "
     "family on the whole line such as Normal.",
 )
 NONNEGATIVE = Support(
-    lambda y: jnp.isfinite(y) & (y >= 0),
+    lambda y: is_finite(y) & (y >= 0),
     1.0,
     "zero or positive",
     "Mark it as missing (NaN), or choose a family on the whole line such as Normal.",
 )
 COUNTS = Support(
-    lambda y: _whole(y) & (y >= 0),
+    lambda y: is_whole(y) & (y >= 0),
     0.0,
     "whole numbers from 0 up",
     "Give counts, not rates or averages; choose Gamma or LogNormal for positive numbers.",
@@ -66,7 +73,7 @@ BINARY = Support(
     discrete=True,
 )
 ANGLES = Support(
-    jnp.isfinite,
+    is_finite,
     0.0,
     "finite angles in radians",
     "Leave it out, or mark it as missing (NaN).",
@@ -76,7 +83,7 @@ ANGLES = Support(
 def labels(count: int) -> Support:
     """Whole numbers from 0 to `count - 1`."""
     return Support(
-        lambda y: _whole(y) & (y >= 0) & (y < count),
+        lambda y: is_whole(y) & (y >= 0) & (y < count),
         0.0,
         f"labels from 0 to {count - 1}",
         "Number the classes from 0, and give the likelihood as many classes as there are.",
