@@ -37,7 +37,7 @@ def less_log(x: Array, y: Array) -> Array:
     """`x - log(y)` for `y > 0`, to the last digit of the difference."""
     total, rest = x, jnp.zeros_like(x)
     total, rest = _add_log(total, rest, y, jnp.zeros_like(y), -1.0)
-    return total + rest
+    return _once(total + rest)
 
 
 @less_log.defjvp
@@ -52,7 +52,7 @@ def less_log_odds(x: Array, y: Array, n: Array) -> Array:
     total, rest = x, jnp.zeros_like(x)
     total, rest = _add_log(total, rest, y, jnp.zeros_like(y), -1.0)
     total, rest = _add_log(total, rest, *_two_sum(n, -y), 1.0)
-    return total + rest
+    return _once(total + rest)
 
 
 @less_log_odds.defjvp
@@ -60,6 +60,14 @@ def _less_log_odds_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (x, y, n), (x_dot, y_dot, n_dot) = primals, tangents
     other = n - y
     return less_log_odds(x, y, n), x_dot - y_dot / y + (n_dot - y_dot) / other
+
+
+def _once(x: Array) -> Array:
+    """`x`, as an array of its own: fused, XLA would compute it anew at each of its uses.
+
+    There are several in a likelihood, and a sum into which so much is fused is not vectorised.
+    """
+    return jax.lax.optimization_barrier(x)
 
 
 def _add_log(total: Array, rest: Array, y: Array, y_rest: Array, sign: float) -> tuple:

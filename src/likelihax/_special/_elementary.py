@@ -100,7 +100,7 @@ def logistic_divergence(log_odds: Array, shift: Array) -> Array:
     """
     # Of q and 1 - q the smaller one: the difference below then loses at most a bit.
     sign = jnp.where(log_odds > 0, -1.0, 1.0).astype(log_odds.dtype)
-    smaller, moved = sigmoid(-jnp.abs(log_odds)), sign * shift
+    smaller, moved = sigmoid(sign * log_odds), sign * shift
     near = jnp.abs(moved) < 1
     small = jnp.where(near, moved, 0.0)
     close = smaller * exp_excess(small) - log_excess(smaller * jnp.expm1(small))

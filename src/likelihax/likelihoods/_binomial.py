@@ -85,7 +85,7 @@ class Binomial(AbstractRegularLikelihood):
         return diagonal(total * sigmoid(logit) * sigmoid(-logit), jnp.zeros_like(total))
 
 
-def _matching(total: Array, y: Array) -> Array:
+def _matching(total: Array, y: Any) -> Array:
     total = total.astype(y.dtype)
     return total.reshape((1,) * (y.ndim - total.ndim) + total.shape)
 

@@ -97,7 +97,7 @@ class Categorical(AbstractLikelihood):
         return cross_entropy(logits, (1 - smoothing) * target + smoothing / self.num_classes)
 
 
-def _is_probability(y: Array) -> Array:
+def _is_probability(y: Any) -> Any:
     close = float(jnp.finfo(y.dtype).eps) ** 0.5
     whole = abs(y.sum(axis=-1, keepdims=True) - 1) <= close
     return (y >= 0) & (y <= 1 + close) & whole
@@ -111,9 +111,10 @@ def _one_hot(y: Array, count: int) -> Array:
 
 def _softmax(logits: Array) -> tuple[Array, Array, Array]:
     """How far each is below the largest, the exponentials of that, and their sum less one."""
-    below = logits - jnp.max(logits, axis=-1, keepdims=True)
-    largest = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
-    is_first = largest == jnp.argmax(logits, axis=-1, keepdims=True)
+    index = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
+    is_first = index == jnp.argmax(logits, axis=-1, keepdims=True)
+    # One of the largest: the derivative of the maximum would be shared by all of them.
+    below = logits - jnp.sum(jnp.where(is_first, logits, 0.0), axis=-1, keepdims=True)
     share = jnp.exp(below)
     return below, share, jnp.sum(jnp.where(is_first, 0.0, share), axis=-1)
 

@@ -167,7 +167,7 @@ class IntervalCensored(AbstractLikelihood):
         log_probability = jnp.where(no_low & no_high, 0.0, log_probability)
         return jnp.where(same, known, -log_probability)
 
-    def _are_bounds(self, y: Array) -> Array:
+    def _are_bounds(self, y: Any) -> Any:
         low, high = y[..., 0], y[..., 1]
         exact = (low == high) & self.base.support.contains(low)
         return ((low < high) | exact)[..., None] & (y == y)

@@ -20,6 +20,18 @@ class AbstractCumulative(AbstractLikelihood):
     def log_survival(self, outputs: Outputs, y: Array) -> Array:
         """`log P(Y > y)`, elementwise; zero below the support."""
 
+    def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
+        """`log P(low < Y <= high)`, elementwise; a family may know it to more digits.
+
+        From the tails, rounding leaves about `1e-16 / s` of an interval as narrow as a share `s`
+        of the scale.
+        """
+        return _from_tails(self, outputs, low, high)
+
+    def nll_between(self, outputs: Outputs, y: Array, low: Array, high: Array) -> Array:
+        """The NLL of `y`, given that it lies between the bounds."""
+        return self.kernel(outputs, y) + self.log_between(outputs, low, high)
+
 
 def log_cdf(family: AbstractLikelihood, outputs: Outputs, y: Array) -> Array:
     """`log P(Y <= y)`: the family's own, or else the logarithm of NumPyro's `cdf`."""
@@ -38,10 +50,23 @@ def log_survival(family: AbstractLikelihood, outputs: Outputs, y: Array) -> Arra
 
 
 def log_between(family: AbstractLikelihood, outputs: Outputs, low: Array, high: Array) -> Array:
-    """`log P(low < Y <= high)`, from whichever tail is the smaller one.
+    """`log P(low < Y <= high)`: the family's own, or else from its tails."""
+    if isinstance(family, AbstractCumulative):
+        return family.log_between(outputs, low, high)
+    return _from_tails(family, outputs, low, high)
 
-    Of an interval as narrow as a share `s` of the scale, rounding leaves about `1e-16 / s`.
-    """
+
+def nll_between(
+    family: AbstractLikelihood, outputs: Outputs, y: Array, low: Array, high: Array
+) -> Array:
+    """The NLL of `y` given `low < Y <= high`: the family's own, or else the sum of both."""
+    if isinstance(family, AbstractCumulative):
+        return family.nll_between(outputs, y, low, high)
+    return family.kernel(outputs, y) + log_between(family, outputs, low, high)
+
+
+def _from_tails(family: AbstractLikelihood, outputs: Outputs, low: Array, high: Array) -> Array:
+    """`log P(low < Y <= high)`, from whichever tail is the smaller one."""
     below = log_cdf(family, outputs, low), log_cdf(family, outputs, high)
     above = log_survival(family, outputs, low), log_survival(family, outputs, high)
     lower = below[1] < above[0]

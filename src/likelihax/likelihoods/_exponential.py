@@ -62,6 +62,14 @@ class Exponential(AbstractRegularLikelihood, AbstractCumulative):
         (log_mean,) = outputs
         return -jnp.maximum(y, 0.0) * jnp.exp(-log_mean)
 
+    def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
+        """`log(1 - exp(-(b - a) / mean)) - a / mean`, for `a` not below zero."""
+        (log_mean,) = outputs
+        rate, start = jnp.exp(-log_mean), jnp.maximum(low, 0.0)
+        some = high > start
+        width = jnp.where(some, (high - start) * rate, 1.0)
+        return jnp.where(some, log1mexp(width) - start * rate, -jnp.inf)
+
     def information(self, outputs: Outputs) -> Array:
         """1 for the log-mean."""
         return diagonal(jnp.ones_like(outputs[0]))

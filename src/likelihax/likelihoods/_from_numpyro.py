@@ -76,8 +76,8 @@ class FromNumPyro(AbstractLikelihood):
         example = self._example
         constraint, vectors = example.support, bool(example.event_shape)
 
-        def contains(y: Array) -> Array:
-            inside = constraint(y)
+        def contains(y: Any) -> Any:
+            inside = constraint(jnp.asarray(y))  # of infinities NumPy would warn
             return (inside[..., None] if vectors else inside) & is_finite(y)
 
         return Support(

@@ -126,7 +126,7 @@ class Mixture(AbstractLikelihood):
 def _union(components: Sequence[AbstractLikelihood]) -> Support:
     supports = [component.support for component in components]
 
-    def contains(y: Array) -> Array:
+    def contains(y: Any) -> Any:
         inside = supports[0].contains(y)
         for support in supports[1:]:
             inside = inside | support.contains(y)

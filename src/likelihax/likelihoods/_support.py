@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 
 class Support(NamedTuple):
@@ -27,12 +27,12 @@ class Support(NamedTuple):
     discrete: bool = False
 
 
-def is_finite(y: Array) -> Array:
+def is_finite(y: Any) -> Any:
     """Whether a number is neither infinite nor NaN."""
     return abs(y) < math.inf
 
 
-def is_whole(y: Array) -> Array:
+def is_whole(y: Any) -> Any:
     """Whether a number is whole."""
     return is_finite(y) & (y == y.round())
 

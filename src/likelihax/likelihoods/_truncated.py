@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution, constraints
 
 from .._parameters import Parameter, resolve
 from ._argument import Argument, source
-from ._cumulative import check_base, just_below, log_between, log_cdf, log_survival
+from ._cumulative import check_base, just_below, log_cdf, log_survival, nll_between
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
 
@@ -62,7 +62,7 @@ class Truncated(AbstractLikelihood):
         low, high = resolve((self.lower, self.upper))
         middle = _between(base.inside, low, high)
 
-        def contains(y: Array) -> Array:
+        def contains(y: Any) -> Any:
             inside = base.contains(y)
             inside = inside if low is None else inside & (y > _matching(low, y))
             return inside if high is None else inside & (y < _matching(high, y))
@@ -87,14 +87,14 @@ class Truncated(AbstractLikelihood):
         highest = just_below(self.base, bounds[-1])
         if self.lower is None:
             return each + log_cdf(self.base, own, highest)
-        return each + log_between(self.base, own, bounds[0], highest)
+        return nll_between(self.base, own, y, bounds[0], highest)
 
 
 def _bound(value: Any, what: str) -> Any:
     return None if value is None else source(value, what, constraints.real, "real")
 
 
-def _matching(bound: Array, y: Array) -> Array:
+def _matching(bound: Array, y: Any) -> Array:
     bound = bound.astype(y.dtype)
     return bound.reshape((1,) * (y.ndim - bound.ndim) + bound.shape)
 
