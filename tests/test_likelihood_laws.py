@@ -182,7 +182,9 @@ def test_information_is_the_variance_of_the_score(name):
     assert np.all(information[size:] == 0)
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN.keys() - {"laplace", "quantile", "negative_binomial"}))
+@pytest.mark.parametrize(
+    "name", sorted(PLAIN.keys() - {"laplace", "quantile", "negative_binomial"})
+)
 def test_curvature_is_the_information_on_average(name):
     likelihood, outputs = regular(name)
     assert not likelihood.majorises
