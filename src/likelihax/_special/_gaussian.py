@@ -80,6 +80,13 @@ NODES = (0.11930959304159845, 0.33060469323313226, 0.46623475710157601)
 WEIGHTS = (0.46791393457269104, 0.36076157304813861, 0.17132449237917036)
 
 
+def is_narrow(middle: Array, width: Array) -> Array:
+    """Where the quadrature over that many nodes is exact to the last digit, for `middle >= 0`."""
+    if is_double(width):
+        return width * (1 + middle) < 0.6
+    return (width * (1 + middle) < 3) & (width < 1.8)
+
+
 @jax.custom_jvp
 def log_ndtr_between(middle: Array, width: Array) -> Array:
     """`log(Phi(middle + width / 2) - Phi(middle - width / 2))` for `width > 0`.
@@ -105,7 +112,7 @@ def _between(middle: Array, width: Array) -> tuple[Array, Array]:
     """The logarithm, and the density at the bound nearer to zero over the probability."""
     m = jnp.abs(middle)
     a, b = m - 0.5 * width, m + 0.5 * width
-    narrow, outside = width * (1 + m) < 0.6, a > 0
+    narrow, outside = is_narrow(m, width), a > 0
     # narrow
     h = jnp.where(narrow, width, 0.1)
     step = jnp.where(narrow, m * width, 0.1)

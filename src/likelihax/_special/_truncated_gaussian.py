@@ -16,6 +16,7 @@ from ._gaussian import (
     NODES,
     SQRT_HALF,
     WEIGHTS,
+    is_narrow,
     mills_ratio,
     mills_remainder,
 )
@@ -36,7 +37,7 @@ def _jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 def _value_and_partials(
     start: Array, width: Array, beyond: Array
 ) -> tuple[Array, tuple[Array, Array, Array]]:
-    narrow = width * (1 + start + 0.5 * width) < 0.6
+    narrow = is_narrow(start + 0.5 * width, width)
     outside = ~narrow & (start > 0)
     inside = ~narrow & ~outside
     stand_in = lambda chosen, x, other: jnp.where(chosen, x, other)
