@@ -49,6 +49,13 @@ def as_a_user():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_what_was_compiled():
+    """Thousands of small compiled functions, kept to the end, would fill the memory."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def reference():
     """The folder of certified problems, laid beside the checkout rather than in it."""
