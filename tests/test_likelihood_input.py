@@ -1,6 +1,5 @@
 """What likelihoods take and what they refuse: parameters, shapes, dtypes, values, predictions."""
 
-import math
 import re
 from functools import cache
 
@@ -10,16 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from likelihood_table import (
-    NUMPYRO,
-    PLAIN,
     TABLE,
     as_numpyro_needs,
     every_row,
     is_bare,
-    nll,
     one_value,
     shaped,
-    value_and_slope,
 )
 from numpyro import distributions as dist
 
@@ -248,14 +243,6 @@ def test_a_value_outside_the_support_is_pointed_at(name, bad):
     assert any(f" = {entry} under" in message for entry in entries)
 
 
-@pytest.mark.parametrize(("name", "bad"), EACH_BAD_VALUE)
-def test_a_value_outside_the_support_is_infinite_under_jit(name, bad):
-    row = TABLE[name]
-    value, gradient = value_and_slope(name, row.columns, bad)
-    assert value == np.inf
-    assert np.all(np.asarray(gradient) == 0)
-
-
 @cache
 def checked(name):
     likelihood = TABLE[name].likelihood
@@ -266,7 +253,7 @@ def checked(name):
 def test_a_value_outside_the_support_raises_under_jit_if_asked(name):
     row = TABLE[name]
     good, bad = (one_value(row, y) for y in (row.values[0], row.outside[0]))
-    expected = nll(name, row.columns, row.values[0])
+    expected = -row.log_prob(row.values[0], row.columns)
     assert float(checked(name)(*good)) == pytest.approx(expected)
     with pytest.raises(eqx.EquinoxRuntimeError, match=r"a value outside the support"):
         checked(name)(*bad)
@@ -286,47 +273,6 @@ def test_what_a_censored_base_cannot_give_is_infinitely_bad_unless_censored():
 
 
 # ----------------------------------------------------------------------------- bad predictions
-
-
-# In the tails these are no better than NumPyro.
-CUMULATIVE_OF_NUMPYRO = {"censored_gamma", "censored_poisson", "truncated_poisson"}
-EXTREMES = (math.inf, -math.inf, 1e300, -1e300, 800.0, -800.0, 100.0, -100.0, 0.0)
-
-
-def where_one_output_is(name, extreme):
-    """The NLL and its gradient for every value, with each output in turn replaced."""
-    row = TABLE[name]
-    width = len(row.columns)
-    columns = np.tile(row.columns, (width, 1))
-    columns[np.diag_indices(width)] = extreme
-    values = np.asarray(row.values, float)
-    values = np.repeat(values, width, axis=0)
-    return value_and_slope(name, np.tile(columns, (len(row.values), 1)), values)
-
-
-@every_row
-def test_a_prediction_that_is_not_a_number_is_infinitely_bad(name):
-    value, gradient = where_one_output_is(name, math.nan)
-    assert np.all(value == np.inf)
-    if name in PLAIN:
-        assert np.all(gradient == 0)
-
-
-@every_row
-def test_no_prediction_makes_the_value_nan(name):
-    for extreme in EXTREMES:
-        value, gradient = where_one_output_is(name, extreme)
-        assert not np.any(np.isnan(value))
-        if name in PLAIN:
-            assert not np.any(np.isnan(gradient))
-
-
-@pytest.mark.parametrize("name", sorted(TABLE.keys() - NUMPYRO.keys() - CUMULATIVE_OF_NUMPYRO))
-def test_far_from_the_values_the_gradient_is_finite(name):
-    for extreme in (20.0, -20.0, 0.0):
-        value, gradient = where_one_output_is(name, extreme)
-        assert np.all(np.isfinite(value))
-        assert np.all(np.isfinite(gradient))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Laws that every likelihood keeps, over one table: densities, scores, derivatives, arithmetic."""
+"""Laws that every likelihood keeps: densities, scores, derivatives, arithmetic, never NaN."""
 
 import itertools
 import math
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from likelihood_table import (
     MADE_OF_OTHERS,
+    NUMPYRO,
     PLAIN,
     TABLE,
     as_numpyro_needs,
@@ -388,3 +389,57 @@ def test_a_network_of_that_width_takes_a_step(name):
     after, _ = loss(eqx.apply_updates(network, step))
     # To first order in the step, the loss falls by its product with the gradient.
     assert float(before - after) == pytest.approx(1e-4, rel=0.05)
+
+
+# -------------------------------------------------------------------- infinite, but never NaN
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), [(name, bad) for name, row in TABLE.items() for bad in row.outside]
+)
+def test_a_value_outside_the_support_is_infinite_under_jit(name, bad):
+    row = TABLE[name]
+    value, gradient = value_and_slope(name, row.columns, bad)
+    assert value == np.inf
+    assert np.all(np.asarray(gradient) == 0)
+
+
+# In the tails these are no better than NumPyro.
+CUMULATIVE_OF_NUMPYRO = {"censored_gamma", "censored_poisson", "truncated_poisson"}
+EXTREMES = (math.inf, -math.inf, 1e300, -1e300, 800.0, -800.0, 100.0, -100.0, 0.0)
+
+
+def where_one_output_is(name, extreme):
+    """The NLL and its gradient for every value, with each output in turn replaced."""
+    row = TABLE[name]
+    width = len(row.columns)
+    columns = np.tile(row.columns, (width, 1))
+    columns[np.diag_indices(width)] = extreme
+    values = np.asarray(row.values, float)
+    values = np.repeat(values, width, axis=0)
+    return value_and_slope(name, np.tile(columns, (len(row.values), 1)), values)
+
+
+@every_row
+def test_a_prediction_that_is_not_a_number_is_infinitely_bad(name):
+    value, gradient = where_one_output_is(name, math.nan)
+    assert np.all(value == np.inf)
+    if name in PLAIN:
+        assert np.all(gradient == 0)
+
+
+@every_row
+def test_no_prediction_makes_the_value_nan(name):
+    for extreme in EXTREMES:
+        value, gradient = where_one_output_is(name, extreme)
+        assert not np.any(np.isnan(value))
+        if name in PLAIN:
+            assert not np.any(np.isnan(gradient))
+
+
+@pytest.mark.parametrize("name", sorted(TABLE.keys() - NUMPYRO.keys() - CUMULATIVE_OF_NUMPYRO))
+def test_far_from_the_values_the_gradient_is_finite(name):
+    for extreme in (20.0, -20.0, 0.0):
+        value, gradient = where_one_output_is(name, extreme)
+        assert np.all(np.isfinite(value))
+        assert np.all(np.isfinite(gradient))

@@ -88,6 +88,16 @@ def inverse_mills(x):
     return density(x) / tail(-x)
 
 
+def between(middle, width):
+    middle = abs(middle)
+    return tail(middle - width / 2) - tail(middle + width / 2)
+
+
+def density_of_bounds(middle, width, sign):
+    bounds = density(middle + width / 2) + sign * density(middle - width / 2)
+    return bounds / between(middle, width)
+
+
 def mean_length(x):
     return mp.besseli(1, x) / mp.besseli(0, x)
 
@@ -205,6 +215,15 @@ CASES = {
         (lambda x: -inverse_mills(x) * (x + inverse_mills(x)),),
         (np.concatenate([-grid(1e-5, 1e2), grid(1e-5, 12)]),),
     ),
+    "log_ndtr_between": Case(
+        _gaussian.log_ndtr_between,
+        lambda middle, width: mp.log(between(middle, width)),
+        (
+            lambda middle, width: density_of_bounds(middle, width, -1),
+            lambda middle, width: density_of_bounds(middle, width, 1) / 2,
+        ),
+        pairs(both_signs(1e-3, 20), grid(1e-4, 10)),
+    ),
     "less_log": Case(
         _compensated.less_log,
         lambda x, y: x - mp.log(y),
@@ -237,6 +256,7 @@ ULPS = {
     "mills_ratio": (32, 160),
     "log_ndtr": (180, 40),
     "inverse_mills": (40, 5000),
+    "log_ndtr_between": (32, 32),
 }
 
 # Where a value is small beside what it is added to, an error is measured against that.

@@ -102,15 +102,20 @@ def log_ndtr_between(middle: Array, width: Array) -> Array:
 def _log_ndtr_between_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (middle, width), (middle_dot, width_dot) = primals, tangents
     value, nearer = _between(middle, width)
-    fall = jnp.expm1(-jnp.abs(middle) * width)
-    of_middle = jnp.sign(middle) * nearer * fall
+    fall = jnp.expm1(-_size(middle) * width)
+    of_middle = jnp.where(middle < 0, -1.0, 1.0).astype(middle.dtype) * nearer * fall
     of_width = nearer * (1 + 0.5 * fall)
     return value, of_middle * middle_dot + of_width * width_dot
 
 
+def _size(x: Array) -> Array:
+    """`abs(x)`, with a derivative of one at zero, not of zero: that of the side it is taken on."""
+    return jnp.where(x < 0, -x, x)
+
+
 def _between(middle: Array, width: Array) -> tuple[Array, Array]:
     """The logarithm, and the density at the bound nearer to zero over the probability."""
-    m = jnp.abs(middle)
+    m = _size(middle)
     a, b = m - 0.5 * width, m + 0.5 * width
     narrow, outside = is_narrow(m, width), a > 0
     # narrow
