@@ -483,7 +483,7 @@ MADE_OF_OTHERS = {
             else stats.poisson.logpmf(y, rate)
         ),
         (1.0, 2.0, 3.0, 4.0),
-        mend="Give counts",
+        mend="Leave it out",
         domain=range(1, 5),
         seen=lambda sample: np.clip(sample, 1, 4),
     ),

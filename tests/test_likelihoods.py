@@ -164,3 +164,10 @@ def test_a_network_learns_the_noise_in_a_loop_of_ones_own():
     assert np.sqrt(np.mean((found[:, 0] - np.cos(2 * x)) ** 2)) < 0.1
     truth = likelihood.nll(np.column_stack([np.cos(2 * x), log_scale]), y).mean()
     assert float(value) < float(truth) + 0.01
+
+
+def test_the_curvature_of_a_censored_gamma_has_no_misleading_message():
+    likelihood = lk.Censored(lk.Gamma(predicted()), upper=2.0)
+    total = lambda outputs: likelihood.nll(outputs, jnp.asarray([1.0, 2.0])).sum()
+    with pytest.raises(NotImplementedError):  # JAX's own word about `gammainc`
+        jax.hessian(total)(jnp.asarray([[0.3, 0.5], [0.3, 0.5]]))

@@ -1,91 +1,148 @@
-"""The Normal distribution between two bounds, without the parts that cancel.
+"""The standard Normal distribution between two bounds, without the parts that cancel.
 
-Far out in a tail the NLL is large, the logarithm of the probability between the bounds as large
-with the other sign, and what is left of both is of order one. So it is written in three
-distances, in units of the scale: from the centre to the bound that is nearer to it, from that
-bound to the other one, and from that bound to the value.
+Far out in a tail the logarithm of a probability is large, that of a density as large, and what is
+left of their difference of order one. So distances are used: from the centre to the bound that
+is nearer to it, `start`; from that bound to the other one, `width`; and from it to the value,
+`beyond`. The density at some place, the anchor, is taken out of the probability and put
+together with that of the value before anything is rounded.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import erfc
 from jaxtyping import Array
 
-from ._gaussian import (
-    HALF_LOG_TWO_PI,
-    NODES,
-    SQRT_HALF,
-    WEIGHTS,
-    is_narrow,
-    mills_ratio,
-    mills_remainder,
-)
+from ._elementary import is_double
+from ._gaussian import HALF_LOG_TWO_PI, SQRT_HALF, mills_ratio, mills_remainder
+
+# Gauss-Legendre of order 6 on (-1/2, 1/2): half of the nodes, and twice their weights.
+_NODES = (0.11930959304159845, 0.33060469323313226, 0.46623475710157601)
+_WEIGHTS = (0.46791393457269104, 0.36076157304813861, 0.17132449237917036)
+
+
+@jax.custom_jvp
+def log_ndtr_between(start: Array, width: Array) -> Array:
+    """`log(Phi(start + width) - Phi(start))`, for `width > 0` and `2 start >= -width`."""
+    found = _probability(start, width)
+    anchor = start + found.to_anchor
+    return found.log_rest - 0.5 * anchor * anchor - found.constant
+
+
+@log_ndtr_between.defjvp
+def _log_ndtr_between_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (start, width), (start_dot, width_dot) = primals, tangents
+    found = _probability(start, width)
+    moved = found.of_start * start_dot + found.of_width * width_dot
+    return log_ndtr_between(start, width), moved
 
 
 @jax.custom_jvp
 def truncated_gaussian_nll(start: Array, width: Array, beyond: Array) -> Array:
-    """`-log(phi(start + beyond) / (Phi(start + width) - Phi(start)))`, for `2 start > -width`."""
-    return _value_and_partials(start, width, beyond)[0]
+    """`log(Phi(start + width) - Phi(start)) - log(phi(start + beyond))`, as above."""
+    found = _probability(start, width)
+    ahead = beyond - found.to_anchor
+    constant = HALF_LOG_TWO_PI - found.constant
+    return found.log_rest + constant + ahead * (start + found.to_anchor + 0.5 * ahead)
 
 
 @truncated_gaussian_nll.defjvp
-def _jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    value, partials = _value_and_partials(*primals)
-    return value, sum(p * t for p, t in zip(partials, tangents, strict=True))
+def _truncated_gaussian_nll_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (start, width, beyond), (start_dot, width_dot, beyond_dot) = primals, tangents
+    found = _probability(start, width)
+    moved = (beyond - found.to_anchor + found.slope) * start_dot + found.of_width * width_dot
+    return truncated_gaussian_nll(start, width, beyond), moved + (start + beyond) * beyond_dot
 
 
-def _value_and_partials(
-    start: Array, width: Array, beyond: Array
-) -> tuple[Array, tuple[Array, Array, Array]]:
-    narrow = is_narrow(start + 0.5 * width, width)
+class _Probability(NamedTuple):
+    """The probability between the bounds.
+
+    - `log_rest`: its logarithm, less that of the density at the anchor.
+    - `constant`: what of that density's logarithm does not depend on the anchor and is taken
+        out; where the probability is nearly one, whose logarithm is small, nothing is.
+    - `to_anchor`: how far the anchor is from the nearer bound.
+    - `slope`: the derivative of `log_rest` in `start`.
+    - `of_start`, `of_width`: those of the logarithm itself: densities over the probability.
+    """
+
+    log_rest: Array
+    constant: Array
+    to_anchor: Array
+    slope: Array
+    of_start: Array
+    of_width: Array
+
+
+def _probability(start: Array, width: Array) -> _Probability:
+    middle = start + 0.5 * width
+    if is_double(width):
+        narrow = width * (1 + middle) < 0.6
+    else:
+        narrow = (width * (1 + middle) < 3) & (width < 1.8)
     outside = ~narrow & (start > 0)
     inside = ~narrow & ~outside
-    stand_in = lambda chosen, x, other: jnp.where(chosen, x, other)
-    results = (
-        _narrow(*map(stand_in, 3 * (narrow,), (start, width, beyond), (0.0, 0.1, 0.0))),
-        _outside(*map(stand_in, 3 * (outside,), (start, width, beyond), (1.0, 1.0, 0.0))),
-        _inside(*map(stand_in, 3 * (inside,), (start, width, beyond), (-1.0, 3.0, 0.0))),
+    each = (
+        _narrow(jnp.where(narrow, start, 0.0), jnp.where(narrow, width, 0.1)),
+        _outside(jnp.where(outside, start, 1.0), jnp.where(outside, width, 1.0)),
+        _inside(jnp.where(inside, start, -1.0), jnp.where(inside, width, 3.0)),
     )
     choose = lambda a, b, c: jnp.where(narrow, a, jnp.where(outside, b, c))
-    value, of_start, of_width = (choose(*each) for each in zip(*results, strict=True))
-    return value, (of_start, of_width, start + beyond)
+    return _Probability(*map(choose, *each))
 
 
-def _narrow(start: Array, width: Array, beyond: Array) -> tuple[Array, Array, Array]:
-    """By a quadrature about the middle, of which the NLL there has been taken out."""
-    middle, offset = start + 0.5 * width, beyond - 0.5 * width
-    step = middle * width
+def _narrow(start: Array, width: Array) -> _Probability:
+    """By a quadrature, anchored in the middle: exact to the last digit where it is used."""
+    step = (start + 0.5 * width) * width
     total, slope = jnp.zeros_like(width), jnp.zeros_like(width)
-    for node, weight in zip(NODES, WEIGHTS, strict=True):
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         share = weight * jnp.exp(-0.5 * (node * width) ** 2)
         total = total + share * jnp.cosh(node * step)
-        slope = slope + share * node * width * _sinh(node * step)
-    value = jnp.log(width * total) + offset * (middle + 0.5 * offset)
-    of_width = jnp.exp(-0.5 * step - 0.125 * width * width) / (width * total)
-    return value, offset + slope / total, of_width
+        # The hyperbolic sine; XLA's keeps no digits where its argument is small.
+        sine = 0.5 * (jnp.expm1(node * step) - jnp.expm1(-node * step))
+        slope = slope + share * node * width * sine
+    mass = width * total
+    at_bounds = jnp.exp(-0.125 * width * width) / mass
+    return _Probability(
+        log_rest=jnp.log(mass),
+        constant=jnp.full_like(width, HALF_LOG_TWO_PI),
+        to_anchor=0.5 * width,
+        slope=slope / total,
+        of_start=at_bounds * jnp.exp(0.5 * step) * jnp.expm1(-step),
+        of_width=at_bounds * jnp.exp(-0.5 * step),
+    )
 
 
-def _outside(start: Array, width: Array, beyond: Array) -> tuple[Array, Array, Array]:
-    """By Mills ratios, of which the NLL at the nearer bound has been taken out."""
+def _outside(start: Array, width: Array) -> _Probability:
+    """To one side of the centre, by Mills ratios, anchored at the nearer bound."""
     end = start + width
     near, far = mills_ratio(start), mills_ratio(end)
     fall = jnp.exp(-width * (start + 0.5 * width))
     left = near - far * fall
-    # a - (1 - fall) / left, by what the Mills ratios are less than 1 / a and 1 / b.
+    # (1 - fall) / left - start, by what the Mills ratios are less than 1 / start and 1 / end.
     rest = near * mills_remainder(start) - fall * far * (mills_remainder(end) + width)
-    value = jnp.log(left) + beyond * (start + 0.5 * beyond)
-    return value, beyond - rest / left, fall / left
+    return _Probability(
+        log_rest=jnp.log(left),
+        constant=jnp.full_like(start, HALF_LOG_TWO_PI),
+        to_anchor=jnp.zeros_like(start),
+        slope=-rest / left,
+        of_start=-rest / left - start,
+        of_width=fall / left,
+    )
 
 
-def _inside(start: Array, width: Array, beyond: Array) -> tuple[Array, Array, Array]:
-    """The centre is between the bounds: one less both tails."""
-    end, residual = start + width, start + beyond
+def _inside(start: Array, width: Array) -> _Probability:
+    """With the centre, which is the anchor, between the bounds: one less both tails."""
+    end = start + width
     tails = 0.5 * (erfc(-start * SQRT_HALF) + erfc(end * SQRT_HALF))
     density = lambda x: jnp.exp(-0.5 * x * x - HALF_LOG_TWO_PI) / (1 - tails)
-    value = 0.5 * residual * residual + HALF_LOG_TWO_PI + jnp.log1p(-tails)
-    return value, residual + density(end) - density(start), density(end)
-
-
-def _sinh(x: Array) -> Array:
-    # XLA's keeps no digits where x is small.
-    return 0.5 * (jnp.expm1(x) - jnp.expm1(-x))
+    # The difference of both densities, which may be nearly the same.
+    slope = density(start) * jnp.expm1(-width * (start + 0.5 * width))
+    return _Probability(
+        log_rest=jnp.log1p(-tails),
+        constant=jnp.zeros_like(start),
+        to_anchor=-start,
+        slope=slope,
+        of_start=slope,
+        of_width=density(end),
+    )

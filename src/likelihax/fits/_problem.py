@@ -115,7 +115,7 @@ class Problem(eqx.Module):
         rows = rows_of(lower, jacobian, seen.observed)
         residual = residuals_of(lower, score, seen.observed)
         total = jnp.sum(jnp.where(seen.observed, each, 0.0))
-        slopes = jnp.where(seen.observed, score, 0.0)[..., None] * jacobian
+        slopes = jnp.where(seen.observed[..., None], score[..., None] * jacobian, 0.0)
         gradient = jnp.sum(slopes.reshape(-1, theta.size), axis=0)
         outcome = screen(total, gradient, seen.result)
         usable = jnp.isfinite(outcome.total)

@@ -112,6 +112,12 @@ class Argument(NamedTuple):
         return jnp.broadcast_to(value, wanted)
 
 
+def matching(constant: Array, y: Any) -> Array:
+    """A constant, one for all or for each of the last axes, with the axes and the dtype of `y`."""
+    constant = constant.astype(y.dtype)
+    return constant.reshape((1,) * (y.ndim - constant.ndim) + constant.shape)
+
+
 def source(value: Any, what: str, constraint: Constraint, words: str) -> Source:
     """A parameter as the user gave it; raises `ValueError` unless it is in its range.
 
@@ -129,6 +135,9 @@ def source(value: Any, what: str, constraint: Constraint, words: str) -> Source:
     if isinstance(found.value, jax.core.Tracer):
         return found
     array = np.asarray(found.value)
+    if array.ndim < constraint.event_dim:
+        kind = {1: "vector", 2: "matrix"}[constraint.event_dim]
+        raise ValueError(f"{what} must be a {kind}, got {array}.")
     if not (np.all(np.isfinite(array)) and bool(np.all(np.asarray(constraint(found.value))))):
         raise ValueError(f"{what} must be {words} and finite, got {array}.")
     return found

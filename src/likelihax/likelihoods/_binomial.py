@@ -14,7 +14,7 @@ from .._parameters import Numbers, Parameter, known, resolve
 from .._special._compensated import less_log_odds
 from .._special._elementary import logistic_divergence, sigmoid, softplus
 from .._special._gamma import binet
-from ._argument import Argument, Source, predicted, source
+from ._argument import Argument, Source, matching, predicted, source
 from ._kernel import exact
 from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
 from ._support import Support
@@ -63,7 +63,7 @@ class Binomial(AbstractRegularLikelihood):
         """Counts up to the total."""
         total = resolve(self.total)
         return Support(
-            lambda y: (y >= 0) & (y <= _matching(total, y)) & (y == y.round()),
+            lambda y: (y >= 0) & (y <= matching(total, y)) & (y == y.round()),
             0.0,
             "whole numbers from 0 to the total",
             "Give the number of successes, not the share, and their number of trials as `total`.",
@@ -83,11 +83,6 @@ class Binomial(AbstractRegularLikelihood):
         """`n p (1 - p)` for the logit; the total is known."""
         logit, total = outputs
         return diagonal(total * sigmoid(logit) * sigmoid(-logit), jnp.zeros_like(total))
-
-
-def _matching(total: Array, y: Any) -> Array:
-    total = total.astype(y.dtype)
-    return total.reshape((1,) * (y.ndim - total.ndim) + total.shape)
 
 
 def _parts(logit: Array, total: Array, y: Array) -> tuple[Array, ...]:

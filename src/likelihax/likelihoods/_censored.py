@@ -2,16 +2,16 @@
 
 from typing import Any, final
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-from .._parameters import Parameter, known
+from .._parameters import Parameter
 from ._argument import Argument
-from ._cumulative import check_base, just_below, log_between, log_cdf, log_survival
+from ._bounds import bound_arguments, check_base, just_below, known_bounds
+from ._cumulative import cumulative
 from ._likelihood import AbstractLikelihood, Outputs
-from ._support import Support, is_finite
+from ._support import REAL, Support, is_finite
 
 
 @final
@@ -40,18 +40,13 @@ class Censored(AbstractLikelihood):
     upper: Parameter | None
 
     def __init__(self, base: AbstractLikelihood, *, lower: Any = None, upper: Any = None):
-        check_base(base, "Censored")
+        self.lower, self.upper = known_bounds(base, lower, upper, "Censored", may_be_infinite=True)
         self.base = base
-        if lower is None and upper is None:
-            raise ValueError("Censored: give lower, upper or both.")
-        self.lower = _limit(lower, "Censored: lower")
-        self.upper = _limit(upper, "Censored: upper")
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
         """The limits that there are; the kernel takes them as they are."""
-        limits = (("Censored: lower", self.lower), ("Censored: upper", self.upper))
-        return tuple(Argument(name, of, "identity") for name, of in limits if of is not None)
+        return bound_arguments("Censored", (self.lower, self.upper))
 
     @property
     def parts(self) -> tuple[AbstractLikelihood, ...]:
@@ -62,7 +57,7 @@ class Censored(AbstractLikelihood):
     def support(self) -> Support:
         """Any finite number: what is outside the base's is beyond a limit, or infinitely bad."""
         base = self.base.support
-        return Support(is_finite, base.inside, "finite numbers", base.mend)
+        return Support(is_finite, base.inside, "finite numbers", REAL.mend)
 
     def from_outputs(self, outputs: Outputs) -> Distribution:
         """The base's: of the value itself, had there been no limit."""
@@ -71,20 +66,20 @@ class Censored(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         limits, (own,) = self.split(outputs)
-        bounds = iter(limits)
-        inside = self.base.support.contains(y)
-        stand_in = jnp.asarray(self.base.support.inside, y.dtype)
-        each = self.base.kernel(own, jnp.where(inside, y, stand_in))
+        bounds, base = iter(limits), cumulative(self.base)
+        inside = base.support.contains(y)
+        stand_in = jnp.asarray(base.support.inside, y.dtype)
+        each = base.kernel(own, jnp.where(inside, y, stand_in))
         each = jnp.where(inside, each, jnp.inf)
         if self.lower is not None:
             bound = next(bounds)
             below = y <= bound
-            each = jnp.where(below, -log_cdf(self.base, own, jnp.where(below, bound, y)), each)
+            each = jnp.where(below, -base.log_cdf(own, jnp.where(below, bound, y)), each)
         if self.upper is not None:
             bound = next(bounds)
             above = y >= bound
-            below = just_below(self.base, jnp.where(above, bound, y))
-            each = jnp.where(above, -log_survival(self.base, own, below), each)
+            below = just_below(base, jnp.where(above, bound, y))
+            each = jnp.where(above, -base.log_survival(own, below), each)
         return each
 
 
@@ -158,11 +153,12 @@ class IntervalCensored(AbstractLikelihood):
         first = jnp.where(no_low, jnp.where(no_high, self._stand_in(y), high), low)
         last = jnp.where(no_high, first, high)
         apart = ~(no_low | no_high | same)
-        between = log_between(
-            self.base, outputs, jnp.where(apart, low, first - 1), jnp.where(apart, high, first)
+        base = cumulative(self.base)
+        between = base.log_between(
+            outputs, jnp.where(apart, low, first - 1), jnp.where(apart, high, first)
         )
-        left = log_cdf(self.base, outputs, last)
-        right = log_survival(self.base, outputs, first)
+        left = base.log_cdf(outputs, last)
+        right = base.log_survival(outputs, first)
         log_probability = jnp.where(no_low, left, jnp.where(no_high, right, between))
         log_probability = jnp.where(no_low & no_high, 0.0, log_probability)
         return jnp.where(same, known, -log_probability)
@@ -174,14 +170,3 @@ class IntervalCensored(AbstractLikelihood):
 
     def _stand_in(self, y: Array) -> Array:
         return jnp.asarray(self.base.support.inside, y.dtype)
-
-
-def _limit(value: Any, what: str) -> Any:
-    if value is None:
-        return None
-    limit = known(value)
-    if not isinstance(limit, Parameter) or limit.trainable:
-        raise ValueError(f"{what} must be known, a number or an array, got {value!r}.")
-    if not isinstance(limit.value, jax.core.Tracer) and bool(jnp.any(jnp.isnan(limit.value))):
-        raise ValueError(f"{what} must not be NaN; give infinity where there is no limit.")
-    return limit

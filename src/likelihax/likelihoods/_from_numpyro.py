@@ -10,6 +10,7 @@ from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.constraints import Constraint
 
 from .._parameters import Parameter
+from .._special._elementary import sigmoid
 from ._argument import Argument, Source, source
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support, is_finite
@@ -125,7 +126,8 @@ class FromNumPyro(AbstractLikelihood):
         return Argument(what, given, _scale(constraint))
 
     def _build(self, outputs: Outputs) -> Distribution:
-        natural = {"identity": lambda x: x, "log": jnp.exp, "logit": _sigmoid}
+        natural: dict[str, Callable[[Array], Array]]
+        natural = {"identity": lambda x: x, "log": jnp.exp, "logit": sigmoid}
         values = {
             name: output
             if isinstance(argument.scale, Constraint)
@@ -145,10 +147,6 @@ class FromNumPyro(AbstractLikelihood):
             else:
                 outputs.append(argument.from_prediction(jnp.zeros(argument.width)))
         return self._build(tuple(outputs))
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + jnp.exp(-x))
 
 
 def _scale(constraint: Constraint) -> str:

@@ -40,3 +40,18 @@ def exact(value: Elementwise, partials: Partials) -> Elementwise:
 
     function.defjvp(jvp, symbolic_zeros=True)
     return function
+
+
+@jax.custom_jvp
+def still(x: Array, where: Array) -> Array:
+    """`x`, which counts as constant where `where` is true: no derivative gets through there.
+
+    Not even one that is not a number, as backwards through a value that is infinite.
+    """
+    return x
+
+
+@still.defjvp
+def _still_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    x, where = primals
+    return x, jnp.where(where, 0.0, tangents[0])

@@ -12,11 +12,8 @@ from ._argument import Argument, Source, predicted, source
 from ._cumulative import AbstractCumulative
 from ._kernel import exact
 from ._likelihood import AbstractRegularLikelihood, Outputs, diagonal
+from ._quantile import kink
 from ._support import REAL, Support
-
-# Closer to the prediction than the rounding error to this power, as a share of the scale, the
-# kink counts as rounded off: 4e-10 in float64, 7e-5 in float32.
-_KINK = 0.6
 
 
 @final
@@ -89,7 +86,7 @@ class Laplace(AbstractRegularLikelihood, AbstractCumulative):
         loc, log_scale = outputs
         scale = jnp.exp(log_scale)
         away = jnp.abs(y - loc)
-        return diagonal(1 / (scale * jnp.maximum(away, _kink(y) * scale)), 0.5 + 0.5 * away / scale)
+        return diagonal(1 / (scale * jnp.maximum(away, kink(y) * scale)), 0.5 + 0.5 * away / scale)
 
 
 def _value(loc: Array, log_scale: Array, y: Array) -> Array:
@@ -109,7 +106,3 @@ def _log_tail(standard: Array) -> Array:
     # Not the larger of it and zero: where they are equal that has half a derivative.
     above = jnp.where(standard < 0, 0.0, standard)
     return jnp.where(standard < 0, standard - math.log(2), jnp.log1p(-0.5 * jnp.exp(-above)))
-
-
-def _kink(y: Array) -> float:
-    return float(jnp.finfo(y.dtype).eps) ** _KINK

@@ -13,6 +13,7 @@ from numpyro.distributions import Distribution
 
 from .._parameters import Numbers
 from ._argument import Argument
+from ._kernel import still
 from ._support import Support
 
 Outputs = tuple[Array, ...]
@@ -92,11 +93,12 @@ class AbstractLikelihood(eqx.Module):
         self.check_shapes(predicted, values)
         values, inside = self._inside(values, outside)
         valid = _all_of(inside, inside.ndim - self.event_ndim)
-        outputs = self.outputs(predicted)
+        valid = valid & _all_of(~jnp.isnan(predicted), valid.ndim)
+        outputs = self.outputs(self._guarded(_without_nan(predicted), values))
         for output in outputs:
             valid = valid & _all_of(~jnp.isnan(output), valid.ndim)
         each = self.kernel(tuple(map(_without_nan, outputs)), values)
-        return jnp.where(valid & ~jnp.isnan(each), each, jnp.inf)
+        return jnp.where(valid & jnp.isfinite(each), each, jnp.inf)
 
     def outputs(self, prediction: Array) -> Outputs:
         """The distribution's parameters for each value, on the scales of the kernel.
@@ -190,6 +192,14 @@ class AbstractLikelihood(eqx.Module):
                 f"{self._whose()}. {self.support.mend}"
             )
 
+    def _guarded(self, prediction: Array, y: Array) -> Array:
+        """The prediction, without derivatives where it or its NLL is infinite."""
+        outputs = self.outputs(jax.lax.stop_gradient(prediction))
+        lost = ~jnp.isfinite(self.kernel(tuple(map(_without_nan, outputs)), y))
+        lost = lost | ~_all_of(jnp.isfinite(prediction), lost.ndim)
+        lost = lost.reshape(lost.shape + (1,) * (prediction.ndim - lost.ndim))
+        return still(prediction, jnp.broadcast_to(lost, prediction.shape))
+
     def _inside(self, y: Array, outside: Outside) -> tuple[Array, Array]:
         """Values all of which are inside the support, and which of them were so before."""
         if outside not in ("infinite", "error"):
@@ -197,7 +207,8 @@ class AbstractLikelihood(eqx.Module):
         support = self.support
         inside = support.contains(y)
         if not isinstance(inside, jax.core.Tracer):
-            self.check_support(np.asarray(y), "nll")
+            if not bool(jnp.all(inside)):
+                self.check_support(np.asarray(y), "nll")
         elif outside == "error":
             message = f"nll: a value outside the support: {self._whose()}. {support.mend}"
             y = eqx.error_if(y, ~jnp.all(inside), message)
@@ -246,6 +257,10 @@ class AbstractRegularLikelihood(AbstractLikelihood):
         A step is then shorter in its measure than in standard errors.
         """
         return False
+
+    def _guarded(self, prediction: Array, y: Array) -> Array:
+        # The partial derivatives are written out, and zero where they are not finite.
+        return prediction
 
     @abc.abstractmethod
     def information(self, outputs: Outputs) -> Array:

@@ -8,8 +8,8 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
-from .._special._gaussian import log_ndtr, log_ndtr_between
-from .._special._truncated_gaussian import truncated_gaussian_nll
+from .._special._gaussian import log_ndtr
+from .._special._truncated_gaussian import log_ndtr_between, truncated_gaussian_nll
 from ._argument import Argument, Source, predicted, source
 from ._cumulative import AbstractCumulative
 from ._heteroscedastic import AbstractGradient
@@ -83,23 +83,13 @@ class Normal(AbstractRegularLikelihood, AbstractCumulative):
         return log_ndtr((loc - y) * jnp.exp(-log_scale))
 
     def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
-        """`log(Phi(b) - Phi(a))`, from the middle and the width of the interval in scales."""
-        loc, log_scale = outputs
-        some = high > low
-        per_scale = jnp.exp(-log_scale)
-        middle = 0.5 * ((low - loc) + (high - loc)) * per_scale
-        width = jnp.where(some, (high - low) * per_scale, 1.0)
-        return jnp.where(some, log_ndtr_between(middle, width), -jnp.inf)
+        """`log(Phi(b) - Phi(a))`, in distances from the bound nearer to the location."""
+        start, width, _ = _distances(outputs, low, low, high)
+        return jnp.where(high > low, log_ndtr_between(start, width), -jnp.inf)
 
     def nll_between(self, outputs: Outputs, y: Array, low: Array, high: Array) -> Array:
-        """The NLL between two bounds, in distances from the bound nearer to the location."""
-        loc, log_scale = outputs
-        per_scale = jnp.exp(-log_scale)
-        above = (low - loc) + (high - loc) > 0
-        start = jnp.where(above, low - loc, loc - high) * per_scale
-        beyond = jnp.where(above, y - low, high - y) * per_scale
-        width = jnp.where(high > low, (high - low) * per_scale, 1.0)
-        return log_scale + truncated_gaussian_nll(start, width, beyond)
+        """The NLL between two bounds, in the same distances."""
+        return outputs[1] + truncated_gaussian_nll(*_distances(outputs, y, low, high))
 
     def information(self, outputs: Outputs) -> Array:
         """`1 / scale^2` for the location and 2 for the log-scale."""
@@ -123,6 +113,17 @@ def _partials(loc: Array, log_scale: Array, y: Array) -> tuple[Array, Array, Arr
 
 
 normal_nll = exact(_value, _partials)
+
+
+def _distances(outputs: Outputs, y: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """In scales: location to nearer bound, from there to the other one, and to the value."""
+    loc, log_scale = outputs
+    per_scale = jnp.exp(-log_scale)
+    above = (low - loc) + (high - loc) > 0
+    start = jnp.where(above, low - loc, loc - high) * per_scale
+    beyond = jnp.where(above, y - low, high - y) * per_scale
+    width = jnp.where(high > low, (high - low) * per_scale, 1.0)
+    return start, width, beyond
 
 
 def normal_information(outputs: Outputs) -> Array:

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpyro import distributions as dist
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import Distribution
 
 from .._parameters import Parameter, resolve
-from ._argument import Argument, source
-from ._cumulative import check_base, just_below, log_cdf, log_survival, nll_between
+from ._argument import Argument, matching
+from ._bounds import bound_arguments, just_below, known_bounds
+from ._cumulative import cumulative
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support
 
@@ -37,18 +38,15 @@ class Truncated(AbstractLikelihood):
     upper: Parameter | None
 
     def __init__(self, base: AbstractLikelihood, *, lower: Any = None, upper: Any = None):
-        check_base(base, "Truncated")
+        self.lower, self.upper = known_bounds(
+            base, lower, upper, "Truncated", may_be_infinite=False
+        )
         self.base = base
-        if lower is None and upper is None:
-            raise ValueError("Truncated: give lower, upper or both.")
-        self.lower = _bound(lower, "Truncated: lower")
-        self.upper = _bound(upper, "Truncated: upper")
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
         """The bounds that there are; the kernel takes them as they are."""
-        bounds = (("Truncated: lower", self.lower), ("Truncated: upper", self.upper))
-        return tuple(Argument(name, of, "identity") for name, of in bounds if of is not None)
+        return bound_arguments("Truncated", (self.lower, self.upper))
 
     @property
     def parts(self) -> tuple[AbstractLikelihood, ...]:
@@ -64,8 +62,8 @@ class Truncated(AbstractLikelihood):
 
         def contains(y: Any) -> Any:
             inside = base.contains(y)
-            inside = inside if low is None else inside & (y > _matching(low, y))
-            return inside if high is None else inside & (y < _matching(high, y))
+            inside = inside if low is None else inside & (y > matching(low, y))
+            return inside if high is None else inside & (y < matching(high, y))
 
         where = [f"above {_short(low)}"] if low is not None else []
         where += [f"below {_short(high)}"] if high is not None else []
@@ -81,22 +79,13 @@ class Truncated(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         bounds, (own,) = self.split(outputs)
-        each = self.base.kernel(own, y)
+        base = cumulative(self.base)
         if self.upper is None:
-            return each + log_survival(self.base, own, bounds[0])
-        highest = just_below(self.base, bounds[-1])
+            return base.kernel(own, y) + base.log_survival(own, bounds[0])
+        highest = just_below(base, bounds[-1])
         if self.lower is None:
-            return each + log_cdf(self.base, own, highest)
-        return nll_between(self.base, own, y, bounds[0], highest)
-
-
-def _bound(value: Any, what: str) -> Any:
-    return None if value is None else source(value, what, constraints.real, "real")
-
-
-def _matching(bound: Array, y: Any) -> Array:
-    bound = bound.astype(y.dtype)
-    return bound.reshape((1,) * (y.ndim - bound.ndim) + bound.shape)
+            return base.kernel(own, y) + base.log_cdf(own, highest)
+        return base.nll_between(own, y, bounds[0], highest)
 
 
 def _between(inside: Any, low: Array | None, high: Array | None) -> Any:

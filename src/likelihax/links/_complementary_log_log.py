@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._special._elementary import log1mexp
-from ._link import AbstractLink, safe_log
+from ._link import AbstractLink, where_valid
 
 
 @final
@@ -15,7 +15,10 @@ class ComplementaryLogLog(AbstractLink):
 
     def link(self, value: Array) -> Array:
         """`log(-log(1 - p))`."""
-        return safe_log(-safe_log(1 - value))
+        inside = (value > 0) & (value < 1)
+        hazard = -jnp.log1p(-where_valid(inside, value, 0.5))
+        edge = jnp.where(value == 0, -jnp.inf, jnp.where(value == 1, jnp.inf, jnp.nan))
+        return jnp.where(inside, jnp.log(hazard), edge.astype(hazard.dtype))
 
     def inverse(self, prediction: Array) -> Array:
         """`1 - exp(-exp(prediction))`."""
