@@ -265,6 +265,9 @@ ULPS = {
     "log_ndtr_between": (32, 80),
 }
 
+# Of values where JAX 0.10 compiles them, whose log1p is less precise.
+OLD_ULPS = {"log_excess": 280, "log1mexp": 220, "logistic_divergence": 72}
+
 # Where a value is small beside what it is added to, an error is measured against that.
 FLOORS = {
     "binet": lambda x, eps: 1.0,
@@ -300,8 +303,8 @@ def test_values_and_derivatives_are_those_of_mpmath(name, dtype):
     floor = FLOORS.get(name, lambda x, eps: 0.0)(x, float(np.finfo(dtype).eps))
     of_slope = floor / np.where(x == 0, 1.0, np.abs(x))
     ulps, slope_ulps = ULPS.get(name, (8, 8))
-    if jax.__version_info__ < (0, 12):  # whose log1p is up to a hundred units off
-        ulps, slope_ulps = 20 * ulps, 20 * slope_ulps
+    if dtype == np.float64 and jax.__version_info__ < (0, 12):
+        ulps = OLD_ULPS.get(name, ulps)
     with mp.workdps(DIGITS):
         found = case.function(*points)
         assert found.dtype == dtype

@@ -48,7 +48,10 @@ def _less_log_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def less_log_odds(x: Array, y: Array, n: Array) -> Array:
-    """`x - log(y / (n - y))` for `0 < y < n`, to the last digit of the difference."""
+    """`x - log(y / (n - y))` for `0 < y < n`, to the last digit of the difference.
+
+    An `n` that is the same number for all must be `opaque`.
+    """
     total, rest = x, jnp.zeros_like(x)
     total, rest = _add_log(total, rest, y, jnp.zeros_like(y), -1.0)
     total, rest = _add_log(total, rest, *_two_sum(n, -y), 1.0)
@@ -68,6 +71,16 @@ def _once(x: Array) -> Array:
     There are several in a likelihood, and a sum into which so much is fused is not vectorised.
     """
     return jax.lax.optimization_barrier(x)
+
+
+def opaque(constant: float, like: Array) -> Array:
+    """A constant in the shape and dtype of an array, which no compiler looks into.
+
+    JAX 0.10 simplifies a sum with a constant that is taken away again, and with it goes the
+    rounding error that was looked for.
+    """
+    hidden = jax.lax.optimization_barrier(jnp.asarray(constant, like.dtype))
+    return jnp.broadcast_to(hidden, like.shape)
 
 
 def _add_log(total: Array, rest: Array, y: Array, y_rest: Array, sign: float) -> tuple:
@@ -109,7 +122,7 @@ def _artanh_tail(s: Array, s_rest: Array) -> tuple[Array, Array]:
     for coefficient in reversed(_ARTANH[:precise]):
         leading = float(s.dtype.type(float(coefficient)))
         total, lost = _product(square, series)
-        above, more = _two_sum(jnp.full_like(s, leading), total)
+        above, more = _two_sum(opaque(leading, s), total)
         series = above, more + (lost + float(coefficient - Fraction(leading)))
     return _product(_product((s, s_rest), square), series)
 

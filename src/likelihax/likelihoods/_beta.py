@@ -8,7 +8,7 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
-from .._special._compensated import less_log_odds
+from .._special._compensated import less_log_odds, opaque
 from .._special._elementary import logistic_divergence, sigmoid, softplus
 from .._special._gamma import binet, binet_curvature, binet_slope
 from ._argument import Argument, Source, predicted, source
@@ -86,7 +86,7 @@ def _shapes(logit: Array, log_precision: Array) -> tuple[Array, ...]:
 
 def _value(logit: Array, log_precision: Array, y: Array) -> Array:
     _, _, first, second, precision = _shapes(logit, log_precision)
-    shift = less_log_odds(logit, y, jnp.ones_like(y))
+    shift = less_log_odds(logit, y, opaque(1.0, y))
     deviance = precision * logistic_divergence(logit, -shift)
     spread = 0.5 * (softplus(logit) + softplus(-logit) - log_precision + math.log(2 * math.pi))
     gammas = binet(first) + binet(second) - binet(precision)
@@ -95,7 +95,7 @@ def _value(logit: Array, log_precision: Array, y: Array) -> Array:
 
 def _partials(logit: Array, log_precision: Array, y: Array) -> tuple[Array, Array, Array]:
     m, n, first, second, precision = _shapes(logit, log_precision)
-    shift = less_log_odds(logit, y, jnp.ones_like(y))
+    shift = less_log_odds(logit, y, opaque(1.0, y))
     slopes = first * binet_slope(first), second * binet_slope(second)
     of_logit = m * n * precision * shift + 0.5 * (m - n) + n * slopes[0] - m * slopes[1]
     divergence = logistic_divergence(logit, -shift)
