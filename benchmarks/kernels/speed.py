@@ -136,6 +136,7 @@ def _in_turn(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     times: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
         for name, call in calls.items():
+            call()  # what ran before is still giving its memory back to the system
             started = time.perf_counter()
             call()
             if round_:  # the first call compiles

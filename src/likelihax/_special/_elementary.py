@@ -21,7 +21,8 @@ def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
 @jax.custom_jvp
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))`, also in its lower tail to the last digit."""
-    return jnp.exp(jnp.minimum(x, 0.0)) / (1 + jnp.exp(-jnp.abs(x)))
+    share = jnp.exp(-jnp.abs(x))
+    return jnp.where(x < 0, share, 1.0) / (1 + share)
 
 
 @sigmoid.defjvp

@@ -40,8 +40,8 @@ def known_bounds(
     return low, high
 
 
-def bound_arguments(wrapper: str, bounds: Bounds) -> tuple[Argument, ...]:
-    """Those of the bounds that there are; a kernel takes them as they are."""
+def bound_arguments(wrapper: str, bounds: tuple[Any, Any]) -> tuple[Argument, ...]:
+    """Those of the bounds that there are, resolved or not; a kernel takes them as they are."""
     named = zip((f"{wrapper}: lower", f"{wrapper}: upper"), bounds, strict=True)
     return tuple(Argument(name, bound, "identity") for name, bound in named if bound is not None)
 

@@ -1,5 +1,6 @@
 """Any NumPyro distribution as a likelihood."""
 
+import math
 from collections.abc import Callable
 from typing import Any, final
 
@@ -103,8 +104,14 @@ class FromNumPyro(AbstractLikelihood):
         return self._build(outputs)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
-        """`-log_prob(y)`."""
-        return -self._build(outputs).log_prob(y)
+        """`-log_prob(y)`, infinite where a positive parameter is not a float any more."""
+        each = -self._build(outputs).log_prob(y)
+        for argument, output in zip(self.arguments, outputs, strict=True):
+            if argument.scale == "log":
+                # Of log(exp(x)) XLA makes x: a value, but without a derivative.
+                furthest = math.log(jnp.finfo(output.dtype).max)
+                each = jnp.where(jnp.abs(output) < furthest, each, jnp.inf)
+        return each
 
     @property
     def _name(self) -> str:

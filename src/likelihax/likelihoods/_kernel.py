@@ -21,13 +21,17 @@ def exact(value: Elementwise, partials: Partials) -> Elementwise:
     The partials are recomputed from the arguments when they are needed. Between forward and
     backward pass XLA would otherwise store what it can compute faster than read.
     """
-    function = jax.custom_jvp(value)
+
+    @jax.custom_jvp
+    def function(*arguments: Array) -> Array:
+        each = value(*arguments)
+        return jnp.where(jnp.isnan(each), jnp.inf, each)
 
     def jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
         moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
 
         def push(arguments: tuple, *moved: Array) -> Array:
-            found = partials(*arguments)
+            found = partials(*jax.lax.optimization_barrier(arguments))
             total = jnp.zeros_like(arguments[0])
             for i, tangent in zip(moving, moved, strict=True):
                 if i < len(found):
@@ -35,7 +39,7 @@ def exact(value: Elementwise, partials: Partials) -> Elementwise:
                     total = total + slope * tangent
             return total
 
-        tangent = jax.checkpoint(push)(primals, *(tangents[i] for i in moving))
+        tangent = jax.checkpoint(push, prevent_cse=False)(primals, *(tangents[i] for i in moving))
         return function(*primals), tangent
 
     function.defjvp(jvp, symbolic_zeros=True)
