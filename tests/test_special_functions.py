@@ -159,7 +159,9 @@ CASES = {
         (grid(1e-6, 80, 300),),
     ),
     "logistic_divergence": Case(
-        _elementary.logistic_divergence,
+        lambda log_odds, shift: _elementary.logistic_divergence(
+            _elementary.sigmoid(log_odds), _elementary.sigmoid(-log_odds), shift
+        ),
         divergence,
         (divergence_in_log_odds, divergence_slope),
         pairs(both_signs(1e-3, 30), both_signs(1e-4, 50)),

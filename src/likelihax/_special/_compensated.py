@@ -35,8 +35,7 @@ _ARTANH = tuple(Fraction(2, 2 * k + 3) for k in range(15))
 @jax.custom_jvp
 def less_log(x: Array, y: Array) -> Array:
     """`x - log(y)` for `y > 0`, to the last digit of the difference."""
-    total, rest = x, jnp.zeros_like(x)
-    total, rest = _add_log(total, rest, y, jnp.zeros_like(y), -1.0)
+    total, rest = _add_log(x, jnp.zeros_like(x), y, jnp.zeros_like(y), -1.0)
     return _once(total + rest)
 
 
@@ -52,9 +51,7 @@ def less_log_odds(x: Array, y: Array, n: Array) -> Array:
 
     An `n` that is the same number for all must be `opaque`.
     """
-    total, rest = x, jnp.zeros_like(x)
-    total, rest = _add_log(total, rest, y, jnp.zeros_like(y), -1.0)
-    total, rest = _add_log(total, rest, *_two_sum(n, -y), 1.0)
+    total, rest = _add_log(x, jnp.zeros_like(x), *_quotient(y, *_two_sum(n, -y)), -1.0)
     return _once(total + rest)
 
 
@@ -102,14 +99,7 @@ def _log_parts(y: Array) -> tuple[Array, Array, Array, Array]:
     exponent, mantissa = _split_exponent(y)
     above = mantissa - 1  # exact: the mantissa is between sqrt(1/2) and sqrt(2)
     below, lost = _two_sum(mantissa, jnp.ones_like(mantissa))
-    s = above / below
-    s_high, below_high = _upper_half(s), _upper_half(below)
-    s_low, below_low = s - s_high, below - below_high
-    left = above - s_high * below_high
-    left = left - s_high * below_low
-    left = left - s_low * below_high
-    left = left - (s_low * below_low + s * lost)
-    s_rest = left / below
+    s, s_rest = _quotient(above, below, lost)
     tail, tail_rest = _artanh_tail(s, s_rest)
     return exponent, 2 * s, tail, 2 * s_rest + tail_rest
 
@@ -133,6 +123,18 @@ def _product(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Arr
     a_low, b_low = a[0] - a_high, b[0] - b_high
     total, lost = _two_sum(a_high * b_high, a_high * b_low + a_low * b_high)
     return total, lost + (a_low * b_low + (a[0] * b[1] + a[1] * b[0]))
+
+
+def _quotient(a: Array, b: Array, b_rest: Array) -> tuple[Array, Array]:
+    """`a / (b + b_rest)` as a sum of two."""
+    q = a / b
+    q_high, b_high = _upper_half(q), _upper_half(b)
+    q_low, b_low = q - q_high, b - b_high
+    left = a - q_high * b_high
+    left = left - q_high * b_low
+    left = left - q_low * b_high
+    left = left - (q_low * b_low + q * b_rest)
+    return q, left / b
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import erfc
 from jaxtyping import Array
 
-from ._elementary import is_double
-from ._gaussian import HALF_LOG_TWO_PI, SQRT_HALF, mills_ratio, mills_remainder
+from ._elementary import is_double, log1p
+from ._gaussian import HALF_LOG_TWO_PI, density, mills_ratio, mills_remainder
 
 # Gauss-Legendre of order 6 on (-1/2, 1/2): half of the nodes, and twice their weights.
 _NODES = (0.11930959304159845, 0.33060469323313226, 0.46623475710157601)
@@ -97,10 +96,11 @@ def _narrow(start: Array, width: Array) -> _Probability:
     total, slope = jnp.zeros_like(width), jnp.zeros_like(width)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         share = weight * jnp.exp(-0.5 * (node * width) ** 2)
-        total = total + share * jnp.cosh(node * step)
-        # The hyperbolic sine; XLA's keeps no digits where its argument is small.
-        sine = 0.5 * (jnp.expm1(node * step) - jnp.expm1(-node * step))
-        slope = slope + share * node * width * sine
+        # Hyperbolic cosine and sine; XLA's sine keeps no digits where its argument is small.
+        growth = jnp.expm1(node * step)
+        decay = 1 / (1 + growth)
+        total = total + share * 0.5 * (1 + growth + decay)
+        slope = slope + share * node * width * (0.5 * growth * (1 + decay))
     mass = width * total
     at_bounds = jnp.exp(-0.125 * width * width) / mass
     return _Probability(
@@ -134,15 +134,15 @@ def _outside(start: Array, width: Array) -> _Probability:
 def _inside(start: Array, width: Array) -> _Probability:
     """With the centre, which is the anchor, between the bounds: one less both tails."""
     end = start + width
-    tails = 0.5 * (erfc(-start * SQRT_HALF) + erfc(end * SQRT_HALF))
-    density = lambda x: jnp.exp(-0.5 * x * x - HALF_LOG_TWO_PI) / (1 - tails)
+    lower, upper = density(start), density(end)
+    tails = lower * mills_ratio(-start) + upper * mills_ratio(end)
     # The difference of both densities, which may be nearly the same.
-    slope = density(start) * jnp.expm1(-width * (start + 0.5 * width))
+    slope = lower / (1 - tails) * jnp.expm1(-width * (start + 0.5 * width))
     return _Probability(
-        log_rest=jnp.log1p(-tails),
+        log_rest=log1p(-tails),
         constant=jnp.zeros_like(start),
         to_anchor=-start,
         slope=slope,
         of_start=slope,
-        of_width=density(end),
+        of_width=upper / (1 - tails),
     )

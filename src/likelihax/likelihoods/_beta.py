@@ -84,21 +84,24 @@ def _shapes(logit: Array, log_precision: Array) -> tuple[Array, ...]:
     return m, n, precision * m, precision * n, precision
 
 
-def _value(logit: Array, log_precision: Array, y: Array) -> Array:
-    _, _, first, second, precision = _shapes(logit, log_precision)
-    shift = less_log_odds(logit, y, opaque(1.0, y))
-    deviance = precision * logistic_divergence(logit, -shift)
+def _common(logit: Array, log_precision: Array, y: Array) -> tuple[Array]:
+    """How far the logit of the mean is above that of the value."""
+    return (less_log_odds(logit, y, opaque(1.0, y)),)
+
+
+def _value(logit: Array, log_precision: Array, y: Array, shift: Array) -> Array:
+    m, n, first, second, precision = _shapes(logit, log_precision)
+    deviance = precision * logistic_divergence(m, n, -shift)
     spread = 0.5 * (softplus(logit) + softplus(-logit) - log_precision + math.log(2 * math.pi))
     gammas = binet(first) + binet(second) - binet(precision)
     return deviance + spread + gammas + jnp.log(y) + jnp.log1p(-y)
 
 
-def _partials(logit: Array, log_precision: Array, y: Array) -> tuple[Array, Array, Array]:
+def _partials(logit: Array, log_precision: Array, y: Array, shift: Array) -> tuple:
     m, n, first, second, precision = _shapes(logit, log_precision)
-    shift = less_log_odds(logit, y, opaque(1.0, y))
     slopes = first * binet_slope(first), second * binet_slope(second)
     of_logit = m * n * precision * shift + 0.5 * (m - n) + n * slopes[0] - m * slopes[1]
-    divergence = logistic_divergence(logit, -shift)
+    divergence = logistic_divergence(m, n, -shift)
     gammas = slopes[0] + slopes[1] - precision * binet_slope(precision)
     of_precision = precision * divergence - 0.5 + gammas
     # (y - m) / (y (1 - y)) by whichever form does not overflow
@@ -111,4 +114,4 @@ def _partials(logit: Array, log_precision: Array, y: Array) -> tuple[Array, Arra
     return of_logit, of_precision, precision * away + (1 - 2 * y) / (y * (1 - y))
 
 
-beta_nll = exact(_value, _partials)
+beta_nll = exact(_value, _partials, _common)

@@ -85,25 +85,30 @@ class Binomial(AbstractRegularLikelihood):
         return diagonal(total * sigmoid(logit) * sigmoid(-logit), jnp.zeros_like(total))
 
 
-def _parts(logit: Array, total: Array, y: Array) -> tuple[Array, ...]:
+def _inside(total: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Where neither all nor none succeed, and successes and trials, with stand-ins elsewhere."""
     some = (y > 0) & (y < total)
-    n = jnp.where(some, total, 2.0)
-    k = jnp.where(some, y, 1.0)
-    return some, k, n, less_log_odds(logit, k, n)
+    return some, jnp.where(some, y, 1.0), jnp.where(some, total, 2.0)
 
 
-def _value(logit: Array, total: Array, y: Array) -> Array:
-    some, k, n, shift = _parts(logit, total, y)
+def _common(logit: Array, total: Array, y: Array) -> tuple[Array]:
+    """How far the logit is above that of the share which succeeded."""
+    _, k, n = _inside(total, y)
+    return (less_log_odds(logit, k, n),)
+
+
+def _value(logit: Array, total: Array, y: Array, shift: Array) -> Array:
+    some, k, n = _inside(total, y)
     rest = n - k
-    deviance = n * logistic_divergence(jnp.log(k) - jnp.log(rest), shift)
-    spread = 0.5 * (jnp.log(k) + jnp.log(rest) - jnp.log(n) + math.log(2 * math.pi))
+    deviance = n * logistic_divergence(k, rest, shift)
+    spread = 0.5 * (jnp.log(k * (rest / n)) + math.log(2 * math.pi))
     gammas = binet(k) + binet(rest) - binet(n)
     edge = total * softplus(jnp.where(y > 0, -logit, logit))
     return jnp.where(some, deviance + spread + gammas, edge)
 
 
-def _partials(logit: Array, total: Array, y: Array) -> tuple[Array]:
-    some, k, n, shift = _parts(logit, total, y)
+def _partials(logit: Array, total: Array, y: Array, shift: Array) -> tuple[Array]:
+    some, k, n = _inside(total, y)
     # n (p - k / n) by whichever form does not overflow
     above = shift > 0
     away = jnp.where(
@@ -115,4 +120,4 @@ def _partials(logit: Array, total: Array, y: Array) -> tuple[Array]:
     return (jnp.where(some, away, edge),)
 
 
-binomial_nll = exact(_value, _partials)
+binomial_nll = exact(_value, _partials, _common)

@@ -76,19 +76,23 @@ class Gamma(AbstractRegularLikelihood):
         return diagonal(alpha, 0.25 + 0.5 * observed + alpha**2 * binet_curvature(alpha))
 
 
-def _value(log_mean: Array, log_concentration: Array, y: Array) -> Array:
+def _common(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array]:
+    """How far the logarithm of the mean is above that of the value."""
+    return (less_log(log_mean, y),)
+
+
+def _value(log_mean: Array, log_concentration: Array, y: Array, shift: Array) -> Array:
     alpha = jnp.exp(log_concentration)
-    deviance = alpha * exp_excess(-less_log(log_mean, y))
+    deviance = alpha * exp_excess(-shift)
     constant = jnp.log(y) - 0.5 * log_concentration + 0.5 * math.log(2 * math.pi)
     return deviance + constant + binet(alpha)
 
 
-def _partials(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, ...]:
+def _partials(log_mean: Array, log_concentration: Array, y: Array, shift: Array) -> tuple:
     alpha = jnp.exp(log_concentration)
-    above = -less_log(log_mean, y)
-    of_mean = -alpha * jnp.expm1(above)
-    of_concentration = alpha * (exp_excess(above) + binet_slope(alpha)) - 0.5
+    of_mean = -alpha * jnp.expm1(-shift)
+    of_concentration = alpha * (exp_excess(-shift) + binet_slope(alpha)) - 0.5
     return of_mean, of_concentration, (1 - of_mean) / y
 
 
-gamma_nll = exact(_value, _partials)
+gamma_nll = exact(_value, _partials, _common)

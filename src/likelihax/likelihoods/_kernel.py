@@ -1,45 +1,87 @@
 """Elementwise functions that come with their own partial derivatives."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
+Arrays = tuple[Array, ...]
 Elementwise = Callable[..., Array]
-Partials = Callable[..., tuple[Array, ...]]
+Several = Callable[..., Arrays]
 
 
-def exact(value: Elementwise, partials: Partials) -> Elementwise:
+def _nothing(*arguments: Array) -> Arrays:
+    return ()
+
+
+def exact(value: Elementwise, partials: Several, common: Several = _nothing) -> Elementwise:
     """`value`, whose derivatives are `partials` rather than what differentiating it gives.
 
-    Both take the same arrays, all of one shape and dtype; `partials` returns one array for each
-    of the leading arguments, and those that have none count as constants. A partial that is
-    not finite is zero: it occurs where the value is infinite, and must not spoil a sum.
+    All take the same arrays, of one shape and dtype; `partials` returns one array for each
+    of the leading arguments, and those that have none count as constants. What `common`
+    returns is computed once and given to both of the others behind their arguments.
+    """
 
-    The partials are recomputed from the arguments when they are needed. Between forward and
+    def slopes(arguments: Arrays, known: Arrays, moving: list[int]) -> list[Array]:
+        found = partials(*arguments, *known)
+        still = jnp.zeros_like(arguments[0])
+        return [found[i] if i < len(found) else still for i in moving]
+
+    function = _elementwise(lambda arguments, known: value(*arguments, *known), slopes)
+    return lambda *arguments: function(arguments, common(*arguments))
+
+
+def forwards(value: Callable[[Arrays, Any], Array], arguments: Arrays, known: Any) -> Array:
+    """`value(arguments, known)`, differentiated forwards in each of the arguments.
+
+    Backwards, what is not selected would be multiplied by zero, and so might be infinite.
+    The arguments are arrays of one shape and dtype; what is known counts as constant.
+    """
+
+    def slopes(arguments: Arrays, known: Any, moving: list[int]) -> list[Array]:
+        def slope(i: int) -> Array:
+            alone = lambda x: value((*arguments[:i], x, *arguments[i + 1 :]), known)
+            return jax.jvp(alone, (arguments[i],), (jnp.ones_like(arguments[i]),))[1]
+
+        return [slope(i) for i in moving]
+
+    return _elementwise(value, slopes)(arguments, known)
+
+
+def _elementwise(
+    value: Callable[[Arrays, Any], Array],
+    slopes: Callable[[Arrays, Any, list[int]], list[Array]],
+) -> Callable[[Arrays, Any], Array]:
+    """A function of `arguments` and `known` that has the slopes given for some arguments.
+
+    A slope that is not finite is zero: it occurs where the value is infinite, and must not
+    spoil a sum. The slopes are computed anew where they are needed: between forward and
     backward pass XLA would otherwise store what it can compute faster than read.
     """
 
     @jax.custom_jvp
-    def function(*arguments: Array) -> Array:
-        each = value(*arguments)
+    def function(arguments: Arrays, known: Any) -> Array:
+        each = value(arguments, known)
+        # XLA's library for sums on CPUs takes in what is summed, but writes out its constants
+        # as arrays; it takes no selection.
         return jnp.where(jnp.isnan(each), jnp.inf, each)
 
     def jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-        moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
+        moving = [i for i, t in enumerate(tangents[0]) if not isinstance(t, SymbolicZero)]
 
-        def push(arguments: tuple, *moved: Array) -> Array:
-            found = partials(*jax.lax.optimization_barrier(arguments))
+        def push(arguments: Arrays, known: Any, *moved: Array) -> Array:
+            # Behind the barrier nothing is recognised as part of the value.
+            arguments, known = jax.lax.optimization_barrier((arguments, known))
             total = jnp.zeros_like(arguments[0])
-            for i, tangent in zip(moving, moved, strict=True):
-                if i < len(found):
-                    slope = jnp.where(jnp.isfinite(found[i]), found[i], 0.0)
-                    total = total + slope * tangent
+            for slope, tangent in zip(slopes(arguments, known, moving), moved, strict=True):
+                total = total + jnp.where(jnp.isfinite(slope), slope, 0.0) * tangent
             return total
 
-        tangent = jax.checkpoint(push, prevent_cse=False)(primals, *(tangents[i] for i in moving))
+        moved = (tangents[0][i] for i in moving)
+        tangent = jax.checkpoint(push, prevent_cse=False)(*primals, *moved)
         return function(*primals), tangent
 
     function.defjvp(jvp, symbolic_zeros=True)

@@ -158,18 +158,17 @@ def _bounded(log_concentration: Array) -> Array:
     return jnp.minimum(log_concentration, math.log(most))
 
 
-def _parts(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, ...]:
-    some = y > 0
-    count = jnp.where(some, y, 1.0)
-    shift = less_log(log_mean, count)
-    return some, count, jnp.exp(log_concentration), shift
+def _common(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array]:
+    """How far the logarithm of the mean is above that of the count."""
+    return (less_log(log_mean, jnp.where(y > 0, y, 1.0)),)
 
 
-def _value(log_mean: Array, log_concentration: Array, y: Array) -> Array:
+def _value(log_mean: Array, log_concentration: Array, y: Array, shift: Array) -> Array:
     log_concentration = _bounded(log_concentration)
-    some, count, r, shift = _parts(log_mean, log_concentration, y)
+    some, r = y > 0, jnp.exp(log_concentration)
+    count = jnp.where(some, y, 1.0)
     whole = count + r
-    deviance = whole * logistic_divergence(jnp.log(count) - log_concentration, shift)
+    deviance = whole * logistic_divergence(count, r, shift)
     # log((y + r) / r), which is next to nothing where r is large
     wider = jnp.where(r > count, jnp.log1p(count / r), jnp.log(whole) - log_concentration)
     constant = 0.5 * (jnp.log(count) + wider + math.log(2 * math.pi))
@@ -183,9 +182,10 @@ def _none(log_mean: Array, log_concentration: Array) -> Array:
     return jnp.exp(log_concentration) * softplus(log_mean - log_concentration)
 
 
-def _partials(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Array, Array]:
+def _partials(log_mean: Array, log_concentration: Array, y: Array, shift: Array) -> tuple:
     log_concentration = _bounded(log_concentration)
-    some, count, r, shift = _parts(log_mean, log_concentration, y)
+    some, r = y > 0, jnp.exp(log_concentration)
+    count = jnp.where(some, y, 1.0)
     mean, whole = jnp.exp(log_mean), count + r
     # r / (r + mean), without overflow
     kept = jnp.exp(-softplus(log_mean - log_concentration))
@@ -202,4 +202,4 @@ def _partials(log_mean: Array, log_concentration: Array, y: Array) -> tuple[Arra
     return of_mean, curved + jnp.where(some, gammas, 0.0)
 
 
-negative_binomial_nll = exact(_value, _partials)
+negative_binomial_nll = exact(_value, _partials, _common)

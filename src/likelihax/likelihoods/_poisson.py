@@ -65,19 +65,21 @@ class Poisson(AbstractRegularLikelihood):
         return diagonal(0.5 * (jnp.exp(outputs[0]) + y))
 
 
-def _value(log_rate: Array, y: Array) -> Array:
+def _common(log_rate: Array, y: Array) -> tuple[Array]:
+    """How far the logarithm of the rate is above that of the count."""
+    return (less_log(log_rate, jnp.where(y > 0, y, 1.0)),)
+
+
+def _value(log_rate: Array, y: Array, shift: Array) -> Array:
     some = y > 0
     count = jnp.where(some, y, 1.0)
-    deviance = count * exp_excess(less_log(log_rate, count))
+    deviance = count * exp_excess(shift)
     constant = 0.5 * (jnp.log(count) + math.log(2 * math.pi)) + binet(count)
     return jnp.where(some, deviance + constant, jnp.exp(log_rate))
 
 
-def _partials(log_rate: Array, y: Array) -> tuple[Array]:
-    some = y > 0
-    count = jnp.where(some, y, 1.0)
-    excess = count * jnp.expm1(less_log(log_rate, count))
-    return (jnp.where(some, excess, jnp.exp(log_rate)),)
+def _partials(log_rate: Array, y: Array, shift: Array) -> tuple[Array]:
+    return (jnp.where(y > 0, y * jnp.expm1(shift), jnp.exp(log_rate)),)
 
 
-poisson_nll = exact(_value, _partials)
+poisson_nll = exact(_value, _partials, _common)
