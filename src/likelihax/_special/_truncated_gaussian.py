@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ._elementary import is_double, log1p
-from ._gaussian import HALF_LOG_TWO_PI, density, mills_ratio, mills_remainder
+from ._gaussian import HALF_LOG_TWO_PI, density, mills_remainder
 
 # Gauss-Legendre of order 6 on (-1/2, 1/2): half of the nodes, and twice their weights.
 _NODES = (0.11930959304159845, 0.33060469323313226, 0.46623475710157601)
@@ -79,15 +79,9 @@ def _probability(start: Array, width: Array) -> _Probability:
         narrow = width * (1 + middle) < 0.6
     else:
         narrow = (width * (1 + middle) < 3) & (width < 1.8)
-    outside = ~narrow & (start > 0)
-    inside = ~narrow & ~outside
-    each = (
-        _narrow(jnp.where(narrow, start, 0.0), jnp.where(narrow, width, 0.1)),
-        _outside(jnp.where(outside, start, 1.0), jnp.where(outside, width, 1.0)),
-        _inside(jnp.where(inside, start, -1.0), jnp.where(inside, width, 3.0)),
-    )
-    choose = lambda a, b, c: jnp.where(narrow, a, jnp.where(outside, b, c))
-    return _Probability(*map(choose, *each))
+    near = _narrow(jnp.where(narrow, start, 0.0), jnp.where(narrow, width, 0.1))
+    apart = _by_tails(jnp.where(narrow, 1.0, start), jnp.where(narrow, 1.0, width))
+    return _Probability(*(jnp.where(narrow, a, b) for a, b in zip(near, apart, strict=True)))
 
 
 def _narrow(start: Array, width: Array) -> _Probability:
@@ -113,36 +107,31 @@ def _narrow(start: Array, width: Array) -> _Probability:
     )
 
 
-def _outside(start: Array, width: Array) -> _Probability:
-    """To one side of the centre, by Mills ratios, anchored at the nearer bound."""
-    end = start + width
-    near, far = mills_ratio(start), mills_ratio(end)
-    fall = jnp.exp(-width * (start + 0.5 * width))
-    left = near - far * fall
+def _by_tails(start: Array, width: Array) -> _Probability:
+    """By the Mills ratios at both bounds.
+
+    With the centre between the bounds it is one less both tails, and anchored there; to one
+    side of it a difference of two tails, anchored at the nearer bound.
+    """
+    outside, end = start > 0, start + width
+    rest_near, rest_far = mills_remainder(jnp.abs(start)), mills_remainder(end)
+    near, far = 1 / (jnp.abs(start) + rest_near), 1 / (end + rest_far)
+    step = width * (start + 0.5 * width)
+    fall = jnp.exp(-step)
+    at_start = density(start)
+    # Outside the probability over the density at the start, inside itself.
+    left = jnp.where(outside, near - far * fall, 1 - at_start * (near + far * fall))
     # (1 - fall) / left - start, by what the Mills ratios are less than 1 / start and 1 / end.
-    rest = near * mills_remainder(start) - fall * far * (mills_remainder(end) + width)
-    return _Probability(
-        log_rest=jnp.log(left),
-        constant=jnp.full_like(start, HALF_LOG_TWO_PI),
-        to_anchor=jnp.zeros_like(start),
-        slope=-rest / left,
-        of_start=-rest / left - start,
-        of_width=fall / left,
-    )
-
-
-def _inside(start: Array, width: Array) -> _Probability:
-    """With the centre, which is the anchor, between the bounds: one less both tails."""
-    end = start + width
-    lower, upper = density(start), density(end)
-    tails = lower * mills_ratio(-start) + upper * mills_ratio(end)
+    slope_outside = fall * far * (rest_far + width) - near * rest_near
     # The difference of both densities, which may be nearly the same.
-    slope = lower / (1 - tails) * jnp.expm1(-width * (start + 0.5 * width))
+    slope_inside = at_start * jnp.expm1(-step)
+    slope = jnp.where(outside, slope_outside, slope_inside) / left
+    log_inside = log1p(-at_start * (near + far * fall))
     return _Probability(
-        log_rest=log1p(-tails),
-        constant=jnp.zeros_like(start),
-        to_anchor=-start,
+        log_rest=jnp.where(outside, jnp.log(jnp.where(outside, left, 1.0)), log_inside),
+        constant=jnp.where(outside, HALF_LOG_TWO_PI, 0.0),
+        to_anchor=jnp.where(outside, 0.0, -start),
         slope=slope,
-        of_start=slope,
-        of_width=upper / (1 - tails),
+        of_start=jnp.where(outside, slope - start, slope),
+        of_width=jnp.where(outside, fall, at_start * fall) / left,
     )

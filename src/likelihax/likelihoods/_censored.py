@@ -10,12 +10,12 @@ from .._parameters import Parameter
 from ._argument import Argument
 from ._bounds import bound_arguments, check_base, just_below, known_bounds
 from ._cumulative import cumulative
-from ._likelihood import AbstractLikelihood, Outputs
+from ._likelihood import AbstractByCases, AbstractLikelihood, Outputs
 from ._support import REAL, Support, is_finite
 
 
 @final
-class Censored(AbstractLikelihood):
+class Censored(AbstractByCases):
     r"""Values at a limit of detection count as 'at most', or 'at least', that much.
 
     $$-\log p = \begin{cases}-\log F(a) & y\le a\\ -\log(1-F(b)) & y\ge b\\
@@ -63,7 +63,7 @@ class Censored(AbstractLikelihood):
         """The base's: of the value itself, had there been no limit."""
         return self.base.from_outputs(self.split(outputs)[1][0])
 
-    def kernel(self, outputs: Outputs, y: Array) -> Array:
+    def by_cases(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         limits, (own,) = self.split(outputs)
         bounds, base = iter(limits), cumulative(self.base)
@@ -84,7 +84,7 @@ class Censored(AbstractLikelihood):
 
 
 @final
-class IntervalCensored(AbstractLikelihood):
+class IntervalCensored(AbstractByCases):
     r"""Each value is a pair of bounds, the last axis of `y`, between which the truth lies.
 
     $$-\log p = -\log\bigl(F(b)-F(a)\bigr),$$
@@ -143,30 +143,16 @@ class IntervalCensored(AbstractLikelihood):
         """The base's: of the value itself."""
         return self.base.from_outputs(self.split(outputs)[1][0])
 
-    def kernel(self, outputs: Outputs, y: Array) -> Array:
+    def by_cases(self, outputs: Outputs, y: Array) -> Array:
         """The formula above: one number a pair."""
         low, high = y[..., 0], y[..., 1]
         same = low == high
-        known = self.base.kernel(outputs, jnp.where(same, low, self._stand_in(y)))
-        no_low, no_high = jnp.isneginf(low), jnp.isposinf(high)
-        # Stand-ins keep the derivatives of what is not chosen finite.
-        first = jnp.where(no_low, jnp.where(no_high, self._stand_in(y), high), low)
-        last = jnp.where(no_high, first, high)
-        apart = ~(no_low | no_high | same)
-        base = cumulative(self.base)
-        between = base.log_between(
-            outputs, jnp.where(apart, low, first - 1), jnp.where(apart, high, first)
-        )
-        left = base.log_cdf(outputs, last)
-        right = base.log_survival(outputs, first)
-        log_probability = jnp.where(no_low, left, jnp.where(no_high, right, between))
-        log_probability = jnp.where(no_low & no_high, 0.0, log_probability)
-        return jnp.where(same, known, -log_probability)
+        inside = jnp.asarray(self.base.support.inside, y.dtype)
+        known = self.base.kernel(outputs, jnp.where(same, low, inside))
+        below = jnp.where(same, low - 1, low)
+        return jnp.where(same, known, -cumulative(self.base).log_between(outputs, below, high))
 
     def _are_bounds(self, y: Any) -> Any:
         low, high = y[..., 0], y[..., 1]
         exact = (low == high) & self.base.support.contains(low)
         return ((low < high) | exact)[..., None] & (y == y)
-
-    def _stand_in(self, y: Array) -> Array:
-        return jnp.asarray(self.base.support.inside, y.dtype)

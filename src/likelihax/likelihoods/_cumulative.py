@@ -27,11 +27,19 @@ class AbstractCumulative(AbstractLikelihood):
     def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
         """`log P(low < Y <= high)`, elementwise, from whichever tail is the smaller one.
 
-        Rounding leaves about `1e-16 / s` of an interval as narrow as a share `s` of the scale;
+        Either bound may be infinite. Rounding leaves about `1e-16 / s` of an interval as narrow as a share `s` of the scale;
         a family may know it to more digits.
         """
-        below = self.log_cdf(outputs, low), self.log_cdf(outputs, high)
-        above = self.log_survival(outputs, low), self.log_survival(outputs, high)
+        no_low, no_high = jnp.isneginf(low), jnp.isposinf(high)
+        first, last = jnp.where(no_low, high, low), jnp.where(no_high, low, high)
+        below = (
+            jnp.where(no_low, -jnp.inf, self.log_cdf(outputs, first)),
+            jnp.where(no_high, 0.0, self.log_cdf(outputs, last)),
+        )
+        above = (
+            jnp.where(no_low, 0.0, self.log_survival(outputs, first)),
+            jnp.where(no_high, -jnp.inf, self.log_survival(outputs, last)),
+        )
         lower = below[1] < above[0]
         larger = jnp.where(lower, below[1], above[0])
         smaller = jnp.where(lower, below[0], above[1])
@@ -39,7 +47,8 @@ class AbstractCumulative(AbstractLikelihood):
         gap = larger - smaller
         some = jnp.isfinite(gap) & (gap > 0)
         inside = larger + log1mexp(jnp.where(some, gap, 1.0))
-        return jnp.where(some, inside, jnp.where(gap > 0, larger, -jnp.inf))
+        found = jnp.where(some, inside, jnp.where(gap > 0, larger, -jnp.inf))
+        return jnp.where(no_low & no_high, 0.0, found)
 
     def nll_between(self, outputs: Outputs, y: Array, low: Array, high: Array) -> Array:
         """The NLL of `y`, given that it lies between the bounds."""

@@ -13,7 +13,7 @@ from numpyro.distributions import Distribution
 
 from .._parameters import Numbers
 from ._argument import Argument
-from ._kernel import still
+from ._kernel import forwards, still
 from ._support import Support
 
 Outputs = tuple[Array, ...]
@@ -273,6 +273,46 @@ class AbstractRegularLikelihood(AbstractLikelihood):
         information in expectation or at the optimum, and makes steps from a bad start shorter.
         """
         return self.information(outputs)
+
+
+class AbstractByCases(AbstractLikelihood):
+    """A likelihood of single values that is another one's, or something else, case by case.
+
+    Its derivatives are taken forwards, so that those of the other cases cannot spoil them.
+    """
+
+    @abc.abstractmethod
+    def by_cases(self, outputs: Outputs, y: Array) -> Array:
+        """The NLL, as `kernel` gives it."""
+
+    def kernel(self, outputs: Outputs, y: Array) -> Array:
+        """The formula above."""
+        batch = y.ndim - self.event_ndim
+        whole = (*outputs, y)
+        columns = [_columns(each, batch) for each in whole]
+        arrays, rest = eqx.partition(self, eqx.is_array)
+
+        def value(flat: tuple[Array, ...], arrays: AbstractByCases) -> Array:
+            likelihood = eqx.combine(arrays, rest)
+            at = iter(flat)
+            *outputs, y = (
+                jnp.stack([next(at) for _ in own], axis=-1).reshape(each.shape)
+                if each.ndim > batch
+                else next(at)
+                for each, own in zip(whole, columns, strict=True)
+            )
+            return likelihood.by_cases(tuple(outputs), y)
+
+        return forwards(value, tuple(one for own in columns for one in own), arrays)
+
+    def _guarded(self, prediction: Array, y: Array) -> Array:
+        # Slopes that are not finite are zero.
+        return prediction
+
+
+def _columns(x: Array, batch: int) -> list[Array]:
+    """The numbers behind the first axes, each as an array of its own."""
+    return [x[(..., *index)] for index in np.ndindex(x.shape[batch:])]
 
 
 def diagonal(*entries: Array) -> Array:

@@ -85,7 +85,8 @@ class Normal(AbstractRegularLikelihood, AbstractCumulative):
     def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
         """`log(Phi(b) - Phi(a))`, in distances from the bound nearer to the location."""
         start, width, _ = _distances(outputs, low, low, high)
-        return jnp.where(high > low, log_ndtr_between(start, width), -jnp.inf)
+        found = jnp.where(high > low, log_ndtr_between(start, width), -jnp.inf)
+        return jnp.where(jnp.isneginf(low) & jnp.isposinf(high), 0.0, found)
 
     def nll_between(self, outputs: Outputs, y: Array, low: Array, high: Array) -> Array:
         """The NLL between two bounds, in the same distances."""
@@ -115,6 +116,9 @@ def _partials(loc: Array, log_scale: Array, y: Array) -> tuple[Array, Array, Arr
 normal_nll = exact(_value, _partials)
 
 
+_FAR = 1e18
+
+
 def _distances(outputs: Outputs, y: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
     """In scales: location to nearer bound, from there to the other one, and to the value."""
     loc, log_scale = outputs
@@ -123,7 +127,8 @@ def _distances(outputs: Outputs, y: Array, low: Array, high: Array) -> tuple[Arr
     start = jnp.where(above, low - loc, loc - high) * per_scale
     beyond = jnp.where(above, y - low, high - y) * per_scale
     width = jnp.where(high > low, (high - low) * per_scale, 1.0)
-    return start, width, beyond
+    # Nothing is left so far out, and the square of the width is a float yet.
+    return start, jnp.where(width < _FAR, width, _FAR), beyond
 
 
 def normal_information(outputs: Outputs) -> Array:

@@ -78,11 +78,12 @@ class OrderedLogistic(AbstractLikelihood):
         inner = (y > 0) & (y <= last)
         # No grade is left between cutpoints that rounding has made one.
         empty = inner & (upper <= lower)
+        lost = empty | ~jnp.all(jnp.isfinite(cutpoints), axis=-1)
         width = jnp.where(inner & ~empty, upper - lower, 1.0)
         below_upper = jnp.where(y <= last, softplus(location - upper), 0.0)
         above_lower = jnp.where(y > 0, softplus(lower - location), 0.0)
         each = below_upper + above_lower - jnp.where(inner, log1mexp(width), 0.0)
-        return jnp.where(empty, jnp.inf, each)
+        return jnp.where(lost, jnp.inf, each)
 
 
 def _pick(vector: Array, index: Array) -> Array:

@@ -12,12 +12,12 @@ from .._parameters import Parameter, resolve
 from ._argument import Argument, matching
 from ._bounds import bound_arguments, just_below, known_bounds
 from ._cumulative import cumulative
-from ._likelihood import AbstractLikelihood, Outputs
+from ._likelihood import AbstractByCases, AbstractLikelihood, Outputs
 from ._support import Support
 
 
 @final
-class Truncated(AbstractLikelihood):
+class Truncated(AbstractByCases):
     r"""The base, given that the value lies between two bounds: nothing else was kept.
 
     $$-\log p = -\log f(y) + \log\bigl(F(b)-F(a)\bigr),\qquad a < y < b.$$
@@ -76,7 +76,7 @@ class Truncated(AbstractLikelihood):
         base = self.base.from_outputs(self.split(outputs)[1][0])
         return dist.TruncatedDistribution(base, low=low, high=high)
 
-    def kernel(self, outputs: Outputs, y: Array) -> Array:
+    def by_cases(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         bounds, (own,) = self.split(outputs)
         base = cumulative(self.base)

@@ -9,12 +9,12 @@ from numpyro.distributions import Distribution, constraints
 
 from .._special._elementary import sigmoid, softplus
 from ._argument import Argument, Source, predicted, source
-from ._likelihood import AbstractLikelihood, Outputs
+from ._likelihood import AbstractByCases, AbstractLikelihood, Outputs
 from ._support import Support
 
 
 @final
-class ZeroInflated(AbstractLikelihood):
+class ZeroInflated(AbstractByCases):
     r"""With probability `gate` nothing is counted at all, else `y` is as the base says.
 
     $$p(0) = g + (1-g)\,p_0(0),\qquad p(y) = (1-g)\,p_0(y)\text{ for } y>0$$
@@ -57,7 +57,7 @@ class ZeroInflated(AbstractLikelihood):
         (gate,), (own,) = self.split(outputs)
         return dist.ZeroInflatedDistribution(self.base.from_outputs(own), gate_logits=gate)
 
-    def kernel(self, outputs: Outputs, y: Array) -> Array:
+    def by_cases(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logit of the gate and the base's outputs."""
         (gate,), (own,) = self.split(outputs)
         counted = self.base.kernel(own, y)
