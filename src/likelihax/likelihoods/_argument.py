@@ -87,7 +87,7 @@ class Argument(NamedTuple):
             if self.source.link is not None:
                 raise ValueError(f"{self.name} is a vector: it takes predicted() without a link.")
             return biject_to(self.scale)(columns)
-        raw = columns if self.shape else columns[..., 0]
+        raw = columns if self.shape else columns.squeeze(-1)
         return self.through(raw, self.source.link or _LINKS[self.scale])
 
     def through(self, raw: Array, link: AbstractLink) -> Array:

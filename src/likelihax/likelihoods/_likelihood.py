@@ -107,18 +107,18 @@ class AbstractLikelihood(eqx.Module):
         """
         batch = self.batch_shape(prediction)
         columns = prediction[..., None] if self._is_bare else prediction
+        own = [argument.width if argument.is_predicted else 0 for argument in self.arguments]
+        # One split, not a slice each: backwards that is one concatenation.
+        sizes = own + [part.num_outputs for part in self.parts]
+        pieces = iter(jax.lax.split(columns, sizes, axis=columns.ndim - 1))
         found: list[Array] = []
-        at = 0
-        for argument in self.arguments:
+        for argument, piece in zip(self.arguments, pieces, strict=False):
             if argument.is_predicted:
-                found.append(argument.from_prediction(columns[..., at : at + argument.width]))
-                at += argument.width
+                found.append(argument.from_prediction(piece))
             else:
                 found.append(argument.constant(batch, prediction.dtype))
-        for part in self.parts:
-            piece = columns[..., at : at + part.num_outputs]
-            found.extend(part.outputs(piece[..., 0] if part._is_bare else piece))
-            at += part.num_outputs
+        for part, piece in zip(self.parts, pieces, strict=True):
+            found.extend(part.outputs(piece.squeeze(-1) if part._is_bare else piece))
         return tuple(found)
 
     def split(self, outputs: Outputs) -> tuple[Outputs, list[Outputs]]:

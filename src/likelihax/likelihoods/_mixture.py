@@ -1,11 +1,11 @@
 """Scatter that is a mixture of several kinds: a mixture density network, outliers, subgroups."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import Distribution, constraints
@@ -80,7 +80,7 @@ class Mixture(AbstractLikelihood):
         weights, *rest = super().outputs(prediction)
         known = jnp.log(jnp.where(weights > 0, weights, 1.0))
         if self._weights.is_predicted:
-            logarithms = weights - logsumexp(weights, axis=-1, keepdims=True)
+            logarithms = weights - _log_sum(_unstacked(weights))[..., None]
         else:
             logarithms = jnp.where(weights > 0, known, -jnp.inf)
         return logarithms, *rest
@@ -97,16 +97,17 @@ class Mixture(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, by components; the largest term is taken out of the sum."""
         (log_weights,), of_parts = self.split(outputs)
-        each = []
-        for component, own in zip(self.components, of_parts, strict=True):
+        terms = []
+        pairs = zip(self.components, of_parts, _unstacked(log_weights), strict=True)
+        for component, own, log_weight in pairs:
             support = component.support
             inside = support.contains(y)
             stand_in = jnp.asarray(support.inside, y.dtype)
             nll = component.kernel(own, jnp.where(inside, y, stand_in))
             if self.event_ndim:
                 inside = jnp.all(inside, axis=-1)
-            each.append(jnp.where(inside, nll, jnp.inf))
-        return -_log_sum(log_weights - jnp.stack(each, axis=-1))
+            terms.append(log_weight - jnp.where(inside, nll, jnp.inf))
+        return -_log_sum(tuple(terms))
 
     @property
     def _count(self) -> int:
@@ -123,6 +124,11 @@ class Mixture(AbstractLikelihood):
         return len(words) == 1
 
 
+def _unstacked(x: Array) -> tuple[Array, ...]:
+    """The entries of the last axis, which XLA fuses better one by one."""
+    return tuple(jnp.unstack(x, axis=-1))
+
+
 def _union(components: Sequence[AbstractLikelihood]) -> Support:
     supports = [component.support for component in components]
 
@@ -137,15 +143,20 @@ def _union(components: Sequence[AbstractLikelihood]) -> Support:
 
 
 @jax.custom_jvp
-def _log_sum(terms: Array) -> Array:
-    """`log sum exp` over the last axis; its derivatives stay finite where all terms are lost."""
-    return logsumexp(terms, axis=-1)
+def _log_sum(terms: tuple[Array, ...]) -> Array:
+    """`log sum exp`; its derivatives stay finite where all terms are lost."""
+    largest = reduce(jnp.maximum, terms)
+    largest = jnp.where(jnp.isfinite(largest), largest, 0.0)
+    return largest + jnp.log(sum(jnp.exp(term - largest) for term in terms))
 
 
 @_log_sum.defjvp
 def _log_sum_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (terms,), (moved,) = primals, tangents
     total = _log_sum(terms)
-    some = jnp.isfinite(total)[..., None]
-    share = jnp.where(some & jnp.isfinite(terms), jnp.exp(terms - total[..., None]), 0.0)
-    return total, jnp.sum(jnp.where(share > 0, share * moved, 0.0), axis=-1)
+    change = jnp.zeros_like(total)
+    for term, each in zip(terms, moved, strict=True):
+        some = jnp.isfinite(total) & jnp.isfinite(term)
+        share = jnp.where(some, jnp.exp(term - total), 0.0)
+        change = change + jnp.where(share > 0, share * each, 0.0)
+    return total, change
