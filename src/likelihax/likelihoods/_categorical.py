@@ -92,9 +92,15 @@ class Categorical(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logits."""
         (logits,) = outputs
-        target = y if self.soft else _one_hot(y, self.num_classes)
-        smoothing = self.label_smoothing
-        return cross_entropy(logits, (1 - smoothing) * target + smoothing / self.num_classes)
+        if self.soft:
+            largest = jnp.argmax(logits, axis=-1)
+            return label_nll(logits, largest) + cost_of_others(logits, largest, y)
+        label = y.astype(int)
+        each = label_nll(logits, label)
+        if not self.label_smoothing:
+            return each
+        share = self.label_smoothing / self.num_classes
+        return each + cost_of_others(logits, label, jnp.full_like(logits, share))
 
 
 def _is_probability(y: Any) -> Any:
@@ -103,37 +109,51 @@ def _is_probability(y: Any) -> Any:
     return (y >= 0) & (y <= 1 + close) & whole
 
 
-def _one_hot(y: Array, count: int) -> Array:
-    return (y[..., None] == jnp.arange(count, dtype=y.dtype).reshape((1,) * y.ndim + (-1,))).astype(
-        y.dtype
-    )
+@jax.custom_jvp
+def label_nll(logits: Array, label: Array) -> Array:
+    """`-log p` of a label: next to nothing has all its digits too.
+
+    The label's own term, one where it has the largest logit, stands apart from the others.
+    """
+    own, others = _terms(logits, label)
+    return jnp.log1p(jnp.sum(others, axis=-1) + jnp.expm1(own)) - own
 
 
-def _softmax(logits: Array) -> tuple[Array, Array, Array]:
-    """How far each is below the largest, the exponentials of that, and their sum less one."""
-    index = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
-    is_first = index == jnp.argmax(logits, axis=-1, keepdims=True)
-    # One of the largest: the derivative of the maximum would be shared by all of them.
-    below = logits - jnp.sum(jnp.where(is_first, logits, 0.0), axis=-1, keepdims=True)
-    share = jnp.exp(below)
-    return below, share, jnp.sum(jnp.where(is_first, 0.0, share), axis=-1)
+@label_nll.defjvp
+def _label_nll_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    logits, label = primals
+    own, others = _terms(logits, label)
+    rest = jnp.sum(others, axis=-1)
+    total = (rest + jnp.exp(own))[..., None]
+    slope = jnp.where(_is(label, logits), -rest[..., None], others) / total
+    return label_nll(logits, label), jnp.sum(slope * tangents[0], axis=-1)
 
 
 @jax.custom_jvp
-def cross_entropy(logits: Array, target: Array) -> Array:
-    """`-sum_k target_k log softmax(logits)_k` over the last axis, for targets that sum to one.
-
-    Every term is positive, so that also a loss of next to nothing has all its digits.
-    """
-    below, _, others = _softmax(logits)
-    return jnp.log1p(others) - jnp.sum(jnp.where(target > 0, target * below, 0.0), axis=-1)
+def cost_of_others(logits: Array, label: Array, target: Array) -> Array:
+    """`sum_k t_k (l_label - l_k)`: what a target costs more than that label alone."""
+    behind = jnp.take_along_axis(logits, label[..., None], axis=-1) - logits
+    return jnp.sum(jnp.where(target > 0, target * behind, 0.0), axis=-1)
 
 
-@cross_entropy.defjvp
-def _cross_entropy_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    logits, target = primals
-    below, share, others = _softmax(logits)
-    log_sum = jnp.log1p(others)[..., None]
-    slope = share / (1 + others[..., None]) - target
-    moved = jnp.sum(slope * tangents[0] + (log_sum - below) * tangents[1], axis=-1)
-    return cross_entropy(logits, target), moved
+@cost_of_others.defjvp
+def _cost_of_others_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    logits, label, target = primals
+    behind = jnp.take_along_axis(logits, label[..., None], axis=-1) - logits
+    whole = jnp.sum(target, axis=-1, keepdims=True)
+    slope = jnp.where(_is(label, logits), whole - target, -target)
+    moved = jnp.sum(slope * tangents[0] + behind * tangents[2], axis=-1)
+    return cost_of_others(logits, label, target), moved
+
+
+def _terms(logits: Array, label: Array) -> tuple[Array, Array]:
+    """How far the label's logit is below the largest, and the exponentials of the others."""
+    largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    own = (jnp.take_along_axis(logits, label[..., None], axis=-1) - largest)[..., 0]
+    return own, jnp.exp(jnp.where(_is(label, logits), -jnp.inf, logits - largest))
+
+
+def _is(label: Array, logits: Array) -> Array:
+    """Whether an entry of the last axis is the label's."""
+    index = jnp.arange(logits.shape[-1]).reshape((1,) * label.ndim + (-1,))
+    return index == label[..., None]
