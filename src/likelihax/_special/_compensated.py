@@ -5,9 +5,10 @@ in the logarithm of predicted over measured it is not, but only as long as that 
 exact to its own last digit, however near to zero. So logarithms are held here as sums of
 floats that no rounding has touched, to about twice the digits of one, and added up last.
 
-Sums of two floats keep their rounding error (D. E. Knuth, "The art of computer
-programming", volume 2, section 4.2.2). Products are formed of factors with so few bits that
-they are exact, since a compiler may fuse a product with a sum and so round it differently.
+Such a sum is a `Pair` here. Sums of two floats keep their rounding error (D. E. Knuth, "The
+art of computer programming", volume 2, section 4.2.2). Products are formed of factors with so
+few bits that they are exact, since a compiler may fuse a product with a sum and so round it
+differently.
 """
 
 from fractions import Fraction
@@ -29,6 +30,7 @@ _LOG2_SINGLE = (
     float.fromhex("0x1.7f7cp-20"),
     float.fromhex("0x1.1cf79abc9e3b4p-36"),
 )
+Pair = tuple[Array, Array]  # a float, and what of the number it leaves over
 _ARTANH = tuple(Fraction(2, 2 * k + 3) for k in range(15))
 
 
@@ -51,7 +53,8 @@ def less_log_odds(x: Array, y: Array, n: Array) -> Array:
 
     An `n` that is the same number for all must be `opaque`.
     """
-    total, rest = _add_log(x, jnp.zeros_like(x), *_quotient(y, *_two_sum(n, -y)), -1.0)
+    zero = jnp.zeros_like(x)
+    total, rest = _add_log(x, zero, *quotient((y, zero), two_sum(n, -y)), -1.0)
     return _once(total + rest)
 
 
@@ -85,7 +88,7 @@ def _add_log(total: Array, rest: Array, y: Array, y_rest: Array, sign: float) ->
     exponent, leading, tail, small = _log_parts(y)
     *parts, last = _LOG2_DOUBLE if is_double(y) else _LOG2_SINGLE
     for part in (*(exponent * part for part in parts), leading, tail):
-        total, lost = _two_sum(total, sign * part)
+        total, lost = two_sum(total, sign * part)
         rest = rest + lost
     return total, rest + sign * (small + exponent * last + y_rest / y)
 
@@ -98,8 +101,8 @@ def _log_parts(y: Array) -> tuple[Array, Array, Array, Array]:
     """
     exponent, mantissa = _split_exponent(y)
     above = mantissa - 1  # exact: the mantissa is between sqrt(1/2) and sqrt(2)
-    below, lost = _two_sum(mantissa, jnp.ones_like(mantissa))
-    s, s_rest = _quotient(above, below, lost)
+    below, lost = two_sum(mantissa, jnp.ones_like(mantissa))
+    s, s_rest = quotient((above, jnp.zeros_like(above)), (below, lost))
     tail, tail_rest = _artanh_tail(s, s_rest)
     return exponent, 2 * s, tail, 2 * s_rest + tail_rest
 
@@ -107,37 +110,50 @@ def _log_parts(y: Array) -> tuple[Array, Array, Array, Array]:
 def _artanh_tail(s: Array, s_rest: Array) -> tuple[Array, Array]:
     """`2 artanh(s) - 2 s`, by its series; the terms that matter twice as precise as the others."""
     order, precise = (15, 4) if is_double(s) else (8, 3)
-    square = _product((s, s_rest), (s, s_rest))
+    square = product((s, s_rest), (s, s_rest))
     series = polynomial(square[0], tuple(map(float, _ARTANH[precise:order]))), jnp.zeros_like(s)
     for coefficient in reversed(_ARTANH[:precise]):
         leading = float(s.dtype.type(float(coefficient)))
-        total, lost = _product(square, series)
-        above, more = _two_sum(opaque(leading, s), total)
+        total, lost = product(square, series)
+        above, more = two_sum(opaque(leading, s), total)
         series = above, more + (lost + float(coefficient - Fraction(leading)))
-    return _product(_product((s, s_rest), square), series)
+    return product(product((s, s_rest), square), series)
 
 
-def _product(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The product of two sums of two, as another one."""
+def product(a: Pair, b: Pair) -> Pair:
+    """The product of two pairs."""
     a_high, b_high = _upper_half(a[0]), _upper_half(b[0])
     a_low, b_low = a[0] - a_high, b[0] - b_high
-    total, lost = _two_sum(a_high * b_high, a_high * b_low + a_low * b_high)
+    total, lost = two_sum(a_high * b_high, a_high * b_low + a_low * b_high)
     return total, lost + (a_low * b_low + (a[0] * b[1] + a[1] * b[0]))
 
 
-def _quotient(a: Array, b: Array, b_rest: Array) -> tuple[Array, Array]:
-    """`a / (b + b_rest)` as a sum of two."""
-    q = a / b
-    q_high, b_high = _upper_half(q), _upper_half(b)
-    q_low, b_low = q - q_high, b - b_high
-    left = a - q_high * b_high
+def quotient(a: Pair, b: Pair) -> Pair:
+    """The quotient of two pairs."""
+    q = a[0] / b[0]
+    q_high, b_high = _upper_half(q), _upper_half(b[0])
+    q_low, b_low = q - q_high, b[0] - b_high
+    left = a[0] - q_high * b_high
     left = left - q_high * b_low
     left = left - q_low * b_high
-    left = left - (q_low * b_low + q * b_rest)
-    return q, left / b
+    left = left - (q_low * b_low + (q * b[1] - a[1]))
+    return q, left / b[0]
 
 
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+def difference(a: Pair, b: Pair) -> Pair:
+    """The difference of two pairs, as one whose first is the number but for rounding."""
+    total, lost = two_sum(a[0], -b[0])
+    return two_sum(total, lost + (a[1] - b[1]))
+
+
+def exp_rest(x: Array) -> Array:
+    """What `exp(x)` has lost by rounding, if not more than there are digits for."""
+    rounded = jnp.exp(x)
+    some = (rounded >= jnp.finfo(x.dtype).tiny) & jnp.isfinite(rounded)
+    return jnp.where(some, rounded * less_log(x, jnp.where(some, rounded, 1.0)), 0.0)
+
+
+def two_sum(a: Array, b: Array) -> Pair:
     """The rounded sum and what rounding took from it."""
     total = a + b
     from_b = total - a

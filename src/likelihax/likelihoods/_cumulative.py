@@ -27,8 +27,8 @@ class AbstractCumulative(AbstractLikelihood):
     def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
         """`log P(low < Y <= high)`, elementwise, from whichever tail is the smaller one.
 
-        Either bound may be infinite. Rounding leaves about `1e-16 / s` of an interval as narrow as a share `s` of the scale;
-        a family may know it to more digits.
+        Either bound may be infinite. Rounding leaves about `1e-16 / s` of an interval as narrow
+        as a share `s` of the scale; a family may know it to more digits.
         """
         no_low, no_high = jnp.isneginf(low), jnp.isposinf(high)
         first, last = jnp.where(no_low, high, low), jnp.where(no_high, low, high)

@@ -30,7 +30,7 @@ def exact(value: Elementwise, partials: Several, common: Several = _nothing) -> 
         still = jnp.zeros_like(arguments[0])
         return [found[i] if i < len(found) else still for i in moving]
 
-    function = _elementwise(lambda arguments, known: value(*arguments, *known), slopes)
+    function = elementwise(lambda arguments, known: value(*arguments, *known), slopes)
     return lambda *arguments: function(arguments, common(*arguments))
 
 
@@ -48,10 +48,10 @@ def forwards(value: Callable[[Arrays, Any], Array], arguments: Arrays, known: An
 
         return [slope(i) for i in moving]
 
-    return _elementwise(value, slopes)(arguments, known)
+    return elementwise(value, slopes)(arguments, known)
 
 
-def _elementwise(
+def elementwise(
     value: Callable[[Arrays, Any], Array],
     slopes: Callable[[Arrays, Any, list[int]], list[Array]],
 ) -> Callable[[Arrays, Any], Array]:
