@@ -8,10 +8,37 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import stats
 
 import likelihax as lhx
 from likelihax import likelihoods as lk
 from likelihax import predicted
+
+# ------------------------------------------------------------------------------------ vectors
+
+
+@pytest.mark.parametrize("dim", [1, 2, 4, 5, 9])
+def test_vectors_of_any_length_are_scipys(dim):
+    rng = np.random.default_rng(dim)
+    tril = np.tril(rng.normal(size=(dim, dim)), -1) + np.diag(rng.uniform(0.5, 2.0, dim))
+    loc, y = rng.normal(size=dim), rng.normal(size=dim)
+    expected = -stats.multivariate_normal.logpdf(y, loc, tril @ tril.T)
+    found = lk.MultivariateNormal(tril).nll(loc, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+    below = tril[np.tril_indices(dim, -1)]
+    outputs = np.concatenate([loc, below, np.log(np.diag(tril))])
+    family = lk.MultivariateNormal(predicted(), dim=dim)
+    value, gradient = jax.value_and_grad(family.nll)(jnp.asarray(outputs), y)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    # In the mean -w, in the triangle 1 / L on the diagonal less w z'.
+    z = np.linalg.solve(tril, y - loc)
+    w = np.linalg.solve(tril.T, z)
+    in_tril = np.diag(1 / np.diag(tril)) - np.outer(w, z)
+    of_diagonal = np.diag(in_tril) * np.diag(tril)
+    score = np.concatenate([-w, in_tril[np.tril_indices(dim, -1)], of_diagonal])
+    np.testing.assert_allclose(gradient, score, rtol=1e-10, atol=1e-12)
+
 
 # ------------------------------------------------------------------------------------- limits
 
