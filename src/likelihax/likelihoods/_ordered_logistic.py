@@ -8,8 +8,9 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
-from .._special._elementary import log1mexp, softplus
+from .._special._elementary import log1mexp, sigmoid, softplus
 from ._argument import Argument, Source, predicted, source
+from ._kernel import exact
 from ._likelihood import AbstractLikelihood, Outputs
 from ._support import Support, labels
 
@@ -72,23 +73,36 @@ class OrderedLogistic(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         location, cutpoints = outputs
-        last = self.num_classes - 2
-        upper = _pick(cutpoints, jnp.minimum(y, last))
-        lower = _pick(cutpoints, jnp.maximum(y - 1, 0))
-        inner = (y > 0) & (y <= last)
-        # No grade is left between cutpoints that rounding has made one.
-        empty = inner & (upper <= lower)
-        lost = empty | ~jnp.all(jnp.isfinite(cutpoints), axis=-1)
-        width = jnp.where(inner & ~empty, upper - lower, 1.0)
-        below_upper = jnp.where(y <= last, softplus(location - upper), 0.0)
-        above_lower = jnp.where(y > 0, softplus(lower - location), 0.0)
-        each = below_upper + above_lower - jnp.where(inner, log1mexp(width), 0.0)
-        return jnp.where(lost, jnp.inf, each)
+        columns = jnp.unstack(cutpoints, axis=-1)
+        lower, upper = _pick(columns, y - 1, -jnp.inf), _pick(columns, y, jnp.inf)
+        each = ordered_logistic_nll(location, lower, upper)
+        return jnp.where(jnp.all(jnp.isfinite(cutpoints), axis=-1), each, jnp.inf)
 
 
-def _pick(vector: Array, index: Array) -> Array:
-    whole = index.astype(int)[..., None]
-    return jnp.take_along_axis(vector, whole, axis=-1)[..., 0]
+def _pick(columns: tuple[Array, ...], index: Array, otherwise: float) -> Array:
+    # Not a gather, which is a scatter backwards.
+    found = jnp.full_like(columns[0], otherwise)
+    for k, column in enumerate(columns):
+        found = jnp.where(index == k, column, found)
+    return found
+
+
+def _value(location: Array, lower: Array, upper: Array) -> Array:
+    # No grade is left between cutpoints that rounding has made one.
+    empty = upper <= lower
+    width = jnp.where(empty, 1.0, upper - lower)
+    each = softplus(location - upper) + softplus(lower - location) - log1mexp(width)
+    return jnp.where(empty, jnp.inf, each)
+
+
+def _partials(location: Array, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+    above, below = sigmoid(location - upper), sigmoid(lower - location)
+    width = jnp.where(upper <= lower, 1.0, upper - lower)
+    narrow = jnp.exp(-width) / -jnp.expm1(-width)  # the width may be infinite
+    return above - below, below + narrow, -above - narrow
+
+
+ordered_logistic_nll = exact(_value, _partials)
 
 
 def _count_classes(cutpoints: Source, num_classes: int | None) -> int:
