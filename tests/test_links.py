@@ -95,8 +95,8 @@ CASES = {
         links.ComplementaryLogLog(),
         lambda x: -mp.expm1(-mp.exp(x)),
         (-7.0, 1.0),
-        (-700.0, -40.0, *MIDDLE, 3.0),
-        (-700.0, -40.0, *MIDDLE, 4.0),
+        (-900.0, -40.0, -20.5, -19.5, *MIDDLE, 3.0),
+        (-900.0, -40.0, -20.5, -19.5, *MIDDLE, 4.0),
     ),
 }
 

@@ -26,9 +26,10 @@ class ComplementaryLogLog(AbstractLink):
 
     def log(self, prediction: Array) -> Array:
         """The logarithm of that."""
-        return log1mexp(jnp.exp(prediction))
+        # Where the hazard is a probability but for half of itself, it may underflow.
+        hazard, rare = jnp.exp(prediction), prediction < -20
+        return jnp.where(rare, prediction - 0.5 * hazard, log1mexp(jnp.where(rare, 1.0, hazard)))
 
     def logit(self, prediction: Array) -> Array:
         """Its logit."""
-        hazard = jnp.exp(prediction)
-        return log1mexp(hazard) + hazard
+        return self.log(prediction) + jnp.exp(prediction)
