@@ -84,8 +84,8 @@ class Normal(AbstractRegularLikelihood, AbstractCumulative):
 
     def log_between(self, outputs: Outputs, low: Array, high: Array) -> Array:
         """`log(Phi(b) - Phi(a))`, in distances from the bound nearer to the location."""
-        start, width, _ = _distances(outputs, low, low, high)
-        found = jnp.where(high > low, log_ndtr_between(start, width), -jnp.inf)
+        start, width, middle, *_ = _distances(outputs, low, low, high)
+        found = jnp.where(high > low, log_ndtr_between(start, width, middle), -jnp.inf)
         return jnp.where(jnp.isneginf(low) & jnp.isposinf(high), 0.0, found)
 
     def nll_between(self, outputs: Outputs, y: Array, low: Array, high: Array) -> Array:
@@ -119,16 +119,25 @@ normal_nll = exact(_value, _partials)
 _FAR = 1e18
 
 
-def _distances(outputs: Outputs, y: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
-    """In scales: location to nearer bound, from there to the other one, and to the value."""
+def _distances(outputs: Outputs, y: Array, low: Array, high: Array) -> tuple[Array, ...]:
+    """In scales, counted from the nearer bound to the other one.
+
+    From location to nearer bound, from there to the other one; from location to their middle;
+    from nearer bound to value; from location to value.
+    """
     loc, log_scale = outputs
     per_scale = jnp.exp(-log_scale)
-    above = (low - loc) + (high - loc) > 0
+    twice = (low - loc) + (high - loc)
+    above = twice > 0
     start = jnp.where(above, low - loc, loc - high) * per_scale
     beyond = jnp.where(above, y - low, high - y) * per_scale
     width = jnp.where(high > low, (high - low) * per_scale, 1.0)
     # Nothing is left so far out, and the square of the width is a float yet.
-    return start, jnp.where(width < _FAR, width, _FAR), beyond
+    far = ~(width < _FAR)
+    width = jnp.where(far, _FAR, width)
+    middle = jnp.where(above, twice, -twice) * (0.5 * per_scale)
+    middle = jnp.where(far, start + 0.5 * width, middle)
+    return start, width, middle, beyond, jnp.where(above, y - loc, loc - y) * per_scale
 
 
 def normal_information(outputs: Outputs) -> Array:
