@@ -105,7 +105,7 @@ def _probability(start: Array, width: Array, middle: Array) -> _Probability:
         narrow = (width * (1 + middle) < 3) & (width < 1.8)
     step = width * middle
     near = _narrow(jnp.where(narrow, width, 0.1), jnp.where(narrow, step, 0.0))
-    apart = _by_tails(*(jnp.where(narrow, 1.0, x) for x in (start, width, step)))
+    apart = _by_tails(start, width, step, ~narrow)
     return _Probability(*(jnp.where(narrow, a, b) for a, b in zip(near, apart, strict=True)))
 
 
@@ -140,7 +140,7 @@ def _hyperbola(x: Array) -> tuple[Array, Array]:
     return growth, 1 / (1 + growth)
 
 
-def _by_tails(start: Array, width: Array, step: Array) -> _Probability:
+def _by_tails(start: Array, width: Array, step: Array, wanted: Array) -> _Probability:
     """By the Mills ratios at both bounds.
 
     With the centre between the bounds it is one less both tails, and anchored there; to one
@@ -154,6 +154,7 @@ def _by_tails(start: Array, width: Array, step: Array) -> _Probability:
     # Outside the probability over the density at the start, inside itself.
     tails = at_start * (near + far * fall)
     left = jnp.where(outside, near - far * fall, 1 - tails)
+    left = jnp.where(wanted, left, 1.0)  # next to nothing is left of a narrow interval
     # (1 - fall) / left - start, by what the Mills ratios are less than 1 / start and 1 / end.
     slope_outside = fall * far * (rest_far + width) - near * rest_near
     # The difference of both densities, which may be nearly the same.
