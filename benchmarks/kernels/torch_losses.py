@@ -1,10 +1,14 @@
 """The losses of torch.nn that are likelihoods, forward and backward, if torch is there."""
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from benchmarks.kernels.counted import SMOOTHING
+
+# Threads that spin while they wait would take the time of whoever is measured next.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     import torch
