@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.kernels.continuous import expit_
 
 CLASSES = 10
-_MANY, _FEWER = 10**7, 10**6
+_MANY, _FEWER = 10**7, 10**6  # fewer where each is ten numbers
 Draw = Callable[[np.random.Generator, int], list[np.ndarray]]
 
 
@@ -150,12 +150,12 @@ FAMILIES: dict[str, tuple[int, Draw]] = {
     "Binomial": (_MANY, _binomial),
     "Categorical": (_FEWER, _categorical),
     "Categorical-smoothed": (_FEWER, _categorical),
-    "OrderedLogistic": (_FEWER, _ordered),
-    "MultivariateNormal-2": (_FEWER, _vectors(2)),
-    "MultivariateNormal-3": (_FEWER, _vectors(3)),
-    "Mixture-of-Normals": (_FEWER, _mixture),
-    "Mixture-with-StudentT": (_FEWER, _with_student_t),
-    "Censored-Normal-left": (_FEWER, _censored),
-    "IntervalCensored-Normal": (_FEWER, _intervals),
-    "Truncated-Normal": (_FEWER, _truncated),
+    "OrderedLogistic": (_MANY, _ordered),
+    "MultivariateNormal-2": (_MANY, _vectors(2)),
+    "MultivariateNormal-3": (_MANY, _vectors(3)),
+    "Mixture-of-Normals": (_MANY, _mixture),
+    "Mixture-with-StudentT": (_MANY, _with_student_t),
+    "Censored-Normal-left": (_MANY, _censored),
+    "IntervalCensored-Normal": (_MANY, _intervals),
+    "Truncated-Normal": (_MANY, _truncated),
 }
