@@ -14,6 +14,26 @@ import likelihax as lhx
 from likelihax import likelihoods as lk
 from likelihax import predicted
 
+# ------------------------------------------------------------------------------------ classes
+
+
+def test_soft_targets_are_smoothed_too():
+    logits, soft = np.array([0.4, -1.3, 2.0, 0.1]), np.array([0.1, 0.2, 0.3, 0.4])
+    log_p = logits - np.log(np.sum(np.exp(logits)))
+    family = lk.Categorical(4, soft=True, label_smoothing=0.2)
+    value, gradient = jax.value_and_grad(family.nll)(jnp.asarray(logits), soft)
+    target = 0.8 * soft + 0.2 / 4
+    np.testing.assert_allclose(value, -np.sum(target * log_p), rtol=1e-14)
+    np.testing.assert_allclose(gradient, np.exp(log_p) - target, rtol=1e-13)
+
+
+def test_a_label_that_is_all_but_certain_keeps_the_digits_of_its_loss():
+    value, gradient = jax.value_and_grad(lk.Categorical(3).nll)(jnp.asarray([50.0, 0.0, 1.0]), 0)
+    rest = math.exp(-50) + math.exp(-49)
+    np.testing.assert_allclose(value, rest, rtol=1e-14)
+    np.testing.assert_allclose(gradient, [-rest, math.exp(-50), math.exp(-49)], rtol=1e-14)
+
+
 # ------------------------------------------------------------------------------------ vectors
 
 

@@ -92,15 +92,13 @@ class Categorical(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in the logits."""
         (logits,) = outputs
-        if self.soft:
-            largest = jnp.argmax(logits, axis=-1)
-            return label_nll(logits, largest) + cost_of_others(logits, largest, y)
-        label = y.astype(int)
+        label = jnp.argmax(logits, axis=-1) if self.soft else y.astype(int)
+        smoothing = self.label_smoothing
+        target = (1 - smoothing) * y if self.soft else jnp.zeros_like(logits)
         each = label_nll(logits, label)
-        if not self.label_smoothing:
+        if not self.soft and not smoothing:
             return each
-        share = self.label_smoothing / self.num_classes
-        return each + cost_of_others(logits, label, jnp.full_like(logits, share))
+        return each + cost_of_others(logits, label, target + smoothing / self.num_classes)
 
 
 def _is_probability(y: Any) -> Any:
