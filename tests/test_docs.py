@@ -6,8 +6,10 @@ estimates that nothing determines, the last digits of an NLL.
 """
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
+import jax
 import matplotlib.pyplot as plt
 import pytest
 from sybil import Sybil
@@ -48,8 +50,11 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # where a block may save its picture
     document = SYBIL.parse(page)
     document.namespace["__name__"] = "__main__"  # a class that a block defines needs a module
+    # optax.adam raises floats to an int32 count, which strict promotion forbids.
+    lenient = "optax.adam" in page.read_text()
     for block in document.examples():
-        block.evaluate()
+        with jax.numpy_dtype_promotion("standard") if lenient else nullcontext():
+            block.evaluate()
         printed = capsys.readouterr().out
         if printed:
             document.namespace[PRINTED] = printed

@@ -5,6 +5,7 @@ from . import likelihoods as likelihoods
 from . import links as links
 from . import models as models
 from . import plot as plot
+from . import reductions as reductions
 from ._data import AbstractData as AbstractData
 from ._data import Dataset as Dataset
 from ._data import Experiment as Experiment
