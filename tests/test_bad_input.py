@@ -160,7 +160,7 @@ def test_unknown_options_name_the_known_ones(as_a_user):
 
 
 def test_wrong_method_for_an_objective():
-    with pytest.raises(ValueError, match=r"needs the NLL of a likelihood.*BFGS"):
+    with pytest.raises(ValueError, match=r"needs the summed NLL of a likelihood.*BFGS"):
         fit_line(objective=lambda tree, data: 0.0, method=lhx.LevenbergMarquardt())
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -14,6 +15,7 @@ from ._predictor import Predictor
 from ._result import RESULTS
 from .likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from .models import AbstractSimulator, Simulation
+from .reductions import AbstractReduction, Sum
 
 
 class Evaluation(eqx.Module):
@@ -66,32 +68,90 @@ class AbstractObjective(eqx.Module):
     def check(self, predictor: Any, data: Any) -> None:
         """Raises `ValueError` where predictor and data do not go together."""
 
+    def num_averaged(self, predictor: Any, data: Any) -> Array:
+        """How many values the objective is a mean of: 1 where it is a sum of NLLs.
+
+        A method that promises a distance in standard errors multiplies by it.
+        """
+        return jnp.ones(())
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is minus the logarithm of a density, whose curvature gives standard errors.
+
+        One's own function is taken to be that.
+        """
+        return True
+
+    @property
+    def title(self) -> str:
+        """What it is called in a report."""
+        return "NLL"
+
 
 @final
 class NLL(AbstractObjective):
-    """The negative log-likelihood of all measured values, summed, in nats.
+    """The negative log-likelihood of all measured values, in nats, summed or otherwise reduced.
 
     All constants are kept, so that values compare across likelihoods. Missing values add
     nothing.
+
+    **Arguments:**
+
+    - `reduction`: what makes one number of the NLLs of single values: by default their `Sum`, whose
+        minimum is the maximum-likelihood estimate and whose curvature gives standard errors. Its
+        weights are the mask of what was measured. A `CVaR` without smoothing has kinks at which
+        methods that trust a gradient stall: give it some.
     """
 
+    reduction: AbstractReduction = eqx.field(default_factory=Sum)
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.reduction, AbstractReduction):
+            raise ValueError(
+                f"NLL: the reduction {self.reduction!r} is none: give one of likelihax.reductions, "
+                "such as Mean() or CVaR(0.95, smoothing=0.1)."
+            )
+
     def evaluate(self, predictor: Predictor, data: AbstractData) -> Evaluation:
-        """The sum over all measured values."""
+        """The reduced NLL of all measured values."""
         elementwise, simulation = self.elementwise(predictor, data)
         return Evaluation(
-            total=jnp.sum(elementwise),
+            total=self.reduction(elementwise, _measured(predictor.likelihood, data)),
             result=simulation.result,
             time_reached=simulation.time_reached,
             num_steps=simulation.num_steps,
         )
 
     def breakdown(self, predictor: Predictor, data: AbstractData) -> dict[str, Array]:
-        """The NLL of each observable."""
+        """What each observable adds, and smoothing if there is any."""
         elementwise, _ = self.elementwise(predictor, data)
-        columns = elementwise.reshape(elementwise.shape[0], -1).sum(axis=0)
+        reduced = lambda each: self.reduction(each, _measured(predictor.likelihood, data))
+        total, share = jax.value_and_grad(reduced)(elementwise)
+        added = jnp.where(share > 0, share * elementwise, 0.0)
+        columns = added.reshape(added.shape[0], -1).sum(axis=0)
         if predictor.likelihood.event_ndim:  # one number for all observables together
-            return {", ".join(data.observables): columns.sum()}
-        return {name: columns[i] for i, name in enumerate(data.observables)}
+            parts = {", ".join(data.observables): columns.sum()}
+        else:
+            parts = {name: columns[i] for i, name in enumerate(data.observables)}
+        if not self.reduction.is_weighted_sum:
+            parts["smoothing"] = total - columns.sum()
+        return parts
+
+    def num_averaged(self, predictor: Predictor, data: AbstractData) -> Array:
+        """As the reduction has it."""
+        measured = _measured(predictor.likelihood, data)
+        return self.reduction.num_averaged(measured.astype(data.values.dtype).reshape(-1))
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the reduction is a `Sum`."""
+        return isinstance(self.reduction, Sum)
+
+    @property
+    def title(self) -> str:
+        """`NLL`, and the reduction if it is not the sum."""
+        return "NLL" if self.is_sum else f"{type(self.reduction).__name__} of the NLL"
 
     def check(self, predictor: Predictor, data: AbstractData) -> None:
         """Checks the kinds of both, the support of the values and the times."""
@@ -104,9 +164,15 @@ class NLL(AbstractObjective):
                 f"NLL: expected an Experiment or a Dataset, got {type(data).__name__}."
             )
         check_measured(predictor.likelihood, data)
+        self._check_reduction(predictor.likelihood, data)
         if isinstance(predictor.model, AbstractSimulator):
             times, *inputs = data.arguments
             predictor.model.check(times, inputs[0] if inputs else None, data.name)
+
+    def _check_reduction(self, likelihood: AbstractLikelihood, data: AbstractData) -> None:
+        measured = np.asarray(_measured(likelihood, data))
+        if not self.is_sum:
+            self.reduction(np.zeros(measured.shape), measured)
 
     def elementwise(self, predictor: Predictor, data: AbstractData) -> tuple[Array, Simulation]:
         """One NLL a measured value, zero where nothing was measured."""

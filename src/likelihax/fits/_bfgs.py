@@ -17,8 +17,9 @@ class BFGS(AbstractMethod):
     """Optimistix's BFGS with backtracking, for any differentiable objective.
 
     It has converged when the Newton decrement, the square root of `g H^-1 g` under the
-    approximated Hessian, is at most `tolerance`; for an NLL that is the distance to the
-    optimum in standard errors. The approximation is dense, of size parameters squared.
+    approximated Hessian, is at most `tolerance`; for an NLL, summed or averaged, that is the
+    distance to the optimum in standard errors. The approximation is dense, of size parameters
+    squared.
 
     **Arguments:**
 
@@ -70,7 +71,8 @@ class BFGS(AbstractMethod):
         record = record.count(outcome).move(accepted & usable, theta, outcome)
         record = record.end(first & ~usable, RESULTS.start_failed)
         inverse = after.f_info.hessian_inv.pytree
-        decrement = jnp.sqrt(jnp.maximum(record.gradient @ (inverse @ record.gradient), 0.0))
+        squared = jnp.maximum(record.gradient @ (inverse @ record.gradient), 0.0)
+        decrement = jnp.sqrt(squared * problem.num_averaged().astype(squared.dtype))
         record = record.end(accepted & (decrement <= self.tolerance), RESULTS.successful)
         record = record.end(~jnp.any(after.y_eval != record.theta), RESULTS.stalled)
         dynamic, _ = eqx.partition(after, eqx.is_array)

@@ -37,7 +37,7 @@ def fit(
 
     **Arguments:**
 
-    - `objective`: `NLL()`, or any function `(predictor, data) -> scalar`.
+    - `objective`: `NLL()`, `NLL(reduction)`, or any function `(predictor, data) -> scalar`.
     - `predictor`: where the fit starts; its `Parameter`s and inexact arrays are fitted, its
         frozen ones are not. With a function as objective, any pytree.
     - `data`: an `Experiment` or a `Dataset`; with a function as objective, anything.

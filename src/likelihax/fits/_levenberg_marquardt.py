@@ -98,8 +98,9 @@ class LevenbergMarquardt(AbstractMethod):
         """The objective must be the NLL of a regular likelihood."""
         if not problem.has_curvature:
             raise ValueError(
-                "LevenbergMarquardt needs the NLL of a likelihood with a Fisher information. "
-                "Use likelihax.BFGS() or likelihax.GradientDescent(...) for this objective."
+                "LevenbergMarquardt needs the summed NLL of a likelihood with a Fisher "
+                "information. Use likelihax.BFGS() or likelihax.GradientDescent(...) for this "
+                "objective."
             )
         if not problem.forward:
             raise ValueError(

@@ -78,11 +78,16 @@ class Problem(eqx.Module):
             (total, result), gradient = jax.value_and_grad(self.value, has_aux=True)(theta)
         return screen(total, gradient, result)
 
+    def num_averaged(self) -> Float[Array, ""]:
+        """How many values the objective is a mean of."""
+        return self.objective.num_averaged(self.predictor, self.data)
+
     @property
     def has_curvature(self) -> bool:
-        """Whether `linearise` applies: an NLL of a regular likelihood."""
+        """Whether `linearise` applies: the summed NLL of a regular likelihood."""
         return (
             isinstance(self.objective, NLL)
+            and self.objective.is_sum
             and isinstance(self.predictor.likelihood, AbstractRegularLikelihood)
             and self.is_gradient
         )

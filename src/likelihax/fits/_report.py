@@ -61,7 +61,7 @@ class Fit:
 
     @property
     def nll(self) -> float:
-        """The objective at the estimates: for `NLL`, in nats with all constants."""
+        """The objective at the estimates: for `NLL`, in nats with all constants, as reduced."""
         return float(self.record.total)
 
     @property
@@ -149,6 +149,11 @@ class Fit:
 
         Raises `ValueError` for other words, and where these do not apply.
         """
+        if not self.problem.objective.is_sum:
+            raise ValueError(
+                f"The {self.problem.objective.title} has no standard errors: its curvature is not "
+                "that of a likelihood. Take them from a fit of likelihax.NLL()."
+            )
         if information not in ("observed", "expected"):
             raise ValueError(f'information is "observed" or "expected", not {information!r}.')
         if dof not in ("sample", "residual"):

@@ -77,7 +77,8 @@ def _parameters(fit: "Fit") -> Table:
 def _errors_to_show(fit: "Fit") -> dict[str, Any] | None:
     # Unasked, only where they mean something and cost little.
     cheap = fit.record.theta.size <= FORWARD_LIMIT
-    return fit.standard_errors() if fit.success and cheap else None
+    known = fit.success and fit.problem.objective.is_sum
+    return fit.standard_errors() if known and cheap else None
 
 
 def _rows(label: Any, values: np.ndarray, errors: np.ndarray | None) -> list[tuple[str, ...]]:
@@ -114,7 +115,7 @@ def _account(fit: "Fit") -> list[Text]:
     lines = []
     count = fit.num_observed
     values = f" of {count} measured values" if count else ""
-    lines.append(f"NLL {fit.nll:.8g}{values}{_parts(fit)}")
+    lines.append(f"{fit.problem.objective.title} {fit.nll:.8g}{values}{_parts(fit)}")
     lines.append(
         f"largest gradient {fit.gradient_norm:.1e}; failed solves {fit.failed_solves}, "
         f"non-finite values {fit.value_nans}, non-finite gradients {fit.gradient_nans}"
@@ -122,6 +123,8 @@ def _account(fit: "Fit") -> list[Text]:
     lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
     if not fit.success:
         lines.append("No standard errors: they mean nothing away from a minimum.")
+    elif not fit.problem.objective.is_sum:
+        lines.append("No standard errors: take them from a fit of the summed NLL.")
     return [Text(line, style="dim") for line in lines]
 
 

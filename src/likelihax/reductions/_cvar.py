@@ -53,6 +53,15 @@ class CVaR(AbstractReduction):
         if not 0 <= self.drop < 1:
             raise ValueError(f"CVaR: drop {self.drop} is not a fraction: from 0 to below 1.")
 
+    def num_averaged(self, weights: Array) -> Array:
+        """The weight of the worst."""
+        return (1 - self.drop) * (1 - self.level) * jnp.sum(weights)
+
+    @property
+    def is_weighted_sum(self) -> bool:
+        """Not with smoothing, which adds an entropy."""
+        return not self.smoothing
+
     def reduce(self, losses: Array, weights: Array) -> Array:
         """The least of the formula above over all thresholds."""
         mass = _without_largest(losses, weights, self.drop)

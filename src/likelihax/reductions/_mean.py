@@ -16,6 +16,10 @@ class Mean(AbstractReduction):
     weights are the same.
     """
 
+    def num_averaged(self, weights: Array) -> Array:
+        """The sum of the weights."""
+        return jnp.sum(weights)
+
     def reduce(self, losses: Array, weights: Array) -> Array:
         """The weighted mean."""
         return weighted_sum(losses, weights / jnp.sum(weights))

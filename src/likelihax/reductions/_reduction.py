@@ -16,6 +16,18 @@ class AbstractReduction(eqx.Module):
     def reduce(self, losses: Array, weights: Array) -> Array:
         """The number, from vectors of the same length; losses without weight are zero."""
 
+    @abc.abstractmethod
+    def num_averaged(self, weights: Array) -> Array:
+        """How many values the number is a mean of; 1 for a sum.
+
+        A fit to within a share of a standard error has to be that much more precise.
+        """
+
+    @property
+    def is_weighted_sum(self) -> bool:
+        """Whether the number is the sum of the losses, each times its derivative in that loss."""
+        return True
+
     def __call__(self, losses: ArrayLike, weights: ArrayLike | None = None) -> Array:
         """The reduced loss, a scalar in the dtype of `losses`.
 

@@ -45,6 +45,10 @@ class WorstGroup(AbstractReduction):
         self.groups = jnp.asarray(found)
         self.num_groups = len(counts)
 
+    def num_averaged(self, weights: Array) -> Array:
+        """The weight of a group, on average."""
+        return jnp.sum(weights) / self.num_groups
+
     def means(self, losses: Array, weights: Array) -> Array:
         """The mean of each group; minus infinity where none of it has a weight."""
         groups = self.groups.reshape(-1)
