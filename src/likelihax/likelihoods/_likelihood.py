@@ -288,18 +288,19 @@ class AbstractByCases(AbstractLikelihood):
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above."""
         batch = y.ndim - self.event_ndim
-        whole = (*outputs, y)
-        columns = [_columns(each, batch) for each in whole]
+        columns = [_columns(each, batch) for each in (*outputs, y)]
+        # Not the arrays themselves, which a function that is differentiated must not hold on to.
+        pieces = [(each.shape, len(own)) for each, own in zip((*outputs, y), columns, strict=True)]
         arrays, rest = eqx.partition(self, eqx.is_array)
 
         def value(flat: tuple[Array, ...], arrays: AbstractByCases) -> Array:
             likelihood = eqx.combine(arrays, rest)
             at = iter(flat)
             *outputs, y = (
-                jnp.stack([next(at) for _ in own], axis=-1).reshape(each.shape)
-                if each.ndim > batch
+                jnp.stack([next(at) for _ in range(count)], axis=-1).reshape(shape)
+                if len(shape) > batch
                 else next(at)
-                for each, own in zip(whole, columns, strict=True)
+                for shape, count in pieces
             )
             return likelihood.by_cases(tuple(outputs), y)
 
