@@ -4,15 +4,13 @@ from . import fits as fits
 from . import likelihoods as likelihoods
 from . import links as links
 from . import models as models
+from . import objectives as objectives
 from . import plot as plot
 from . import reductions as reductions
+from . import terms as terms
 from ._data import AbstractData as AbstractData
 from ._data import Dataset as Dataset
 from ._data import Experiment as Experiment
-from ._objective import NLL as NLL
-from ._objective import AbstractObjective as AbstractObjective
-from ._objective import Evaluation as Evaluation
-from ._objective import ScalarObjective as ScalarObjective
 from ._parameters import Parameter as Parameter
 from ._parameters import bounded as bounded
 from ._parameters import constrained as constrained
@@ -30,5 +28,10 @@ from .fits import LevenbergMarquardt as LevenbergMarquardt
 from .fits import fit as fit
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
+from .objectives import NLL as NLL
+from .objectives import AbstractObjective as AbstractObjective
+from .objectives import Evaluation as Evaluation
+from .objectives import ScalarObjective as ScalarObjective
+from .objectives import WeightedSum as WeightedSum
 
 __version__ = "0.1.0"

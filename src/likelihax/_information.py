@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._objective import NLL, AbstractObjective
 from ._parameters import map_nodes, natural, pack, resolve, unpack
 from .models import AbstractSimulator
+from .objectives import Unknowns
 
 InformationKind = Literal["observed", "expected"]
 
@@ -29,34 +29,34 @@ class Covariance(NamedTuple):
 
 
 def observed_information(
-    objective: AbstractObjective, predictor: Any, data: Any
+    unknowns: Unknowns, data: Any
 ) -> tuple[Float[Array, "size size"], Float[Array, "natural size"]]:
     """The Hessian of the objective in the fitter's space, and the way to natural units."""
-    predictor = _forward(predictor)
-    theta = pack(predictor)
-
-    def total(theta: Array) -> Array:
-        return objective.evaluate(resolve(unpack(theta, predictor)), data).total
-
-    hessian = jax.jacfwd(jax.jacfwd(total))(theta)
-    return hessian, _to_natural(theta, predictor)
+    unknowns = _forward(unknowns)
+    theta = pack(unknowns)
+    hessian = jax.jacfwd(jax.jacfwd(lambda t: unpack(t, unknowns).evaluate(data).total))(theta)
+    return hessian, _to_natural(theta, unknowns)
 
 
 def expected_rows(
-    objective: NLL, predictor: Any, data: Any
+    unknowns: Unknowns, data: Any
 ) -> tuple[Float[Array, "rows size"], Float[Array, "natural size"]]:
     """Rows whose cross product is the expected Fisher information, and the way to natural."""
-    predictor = _forward(predictor)
-    theta = pack(predictor)
+    unknowns = _forward(unknowns)
+    theta = pack(unknowns)
 
-    def outputs(theta: Array) -> tuple[Array, Any]:
-        seen = objective.observations(resolve(unpack(theta, predictor)), data)
-        return jnp.stack(seen.outputs), seen
+    def outputs(theta: Array) -> tuple[Any, Any]:
+        now = resolve(unpack(theta, unknowns))
+        seen = now.objective.observations(now.predictor, data)
+        return [jnp.stack(each.outputs) for each in seen], seen
 
-    jacobian, seen = jax.jacfwd(outputs, has_aux=True)(theta)
-    factor = cholesky(predictor.likelihood.information(seen.outputs))
-    rows = rows_of(factor, jacobian, seen.observed)
-    return rows, _to_natural(theta, predictor)
+    jacobians, seen = jax.jacfwd(outputs, has_aux=True)(theta)
+    losses = unknowns.objective.losses(unknowns.predictor) or ()
+    rows = [
+        rows_of(cholesky(loss.information(each.outputs)), jacobian, each.weights)
+        for loss, each, jacobian in zip(losses, seen, jacobians, strict=True)
+    ]
+    return jnp.concatenate(rows), _to_natural(theta, unknowns)
 
 
 def cholesky(information: Float[Array, "k k *shape"]) -> list[list[Array]]:
@@ -80,17 +80,21 @@ def cholesky(information: Float[Array, "k k *shape"]) -> list[list[Array]]:
 
 
 def rows_of(
-    lower: list[list[Array]], jacobian: Float[Array, "k *shape size"], observed: Array
+    lower: list[list[Array]], jacobian: Float[Array, "k *shape size"], weights: Array
 ) -> Float[Array, "rows size"]:
-    """`L^T` times the outputs' Jacobian, value by value: rows of a least-squares problem."""
+    """`L^T` times the outputs' Jacobian, value by value: rows of a least-squares problem.
+
+    A value that weighs 4 counts as four: its rows are twice as long.
+    """
     size = len(lower)
     rows = [sum(lower[i][j][..., None] * jacobian[i] for i in range(j, size)) for j in range(size)]
-    stacked = jnp.where(observed[..., None], jnp.stack(rows), 0.0)
+    root = jnp.sqrt(weights)[None, ..., None]
+    stacked = jnp.where(root > 0, root * jnp.stack(rows), 0.0)
     return stacked.reshape(-1, jacobian.shape[-1])
 
 
 def residuals_of(
-    lower: list[list[Array]], score: Float[Array, "k *shape"], observed: Array
+    lower: list[list[Array]], score: Float[Array, "k *shape"], weights: Array
 ) -> Float[Array, " rows"]:
     """`L^-1` times the score, value by value, so that `rows.T @ residuals` is the gradient."""
     found: list[Array] = []
@@ -98,7 +102,8 @@ def residuals_of(
         left = score[i] - sum(row[k] * found[k] for k in range(i))
         pivot = row[i]
         found.append(jnp.where(pivot > 0, left / jnp.where(pivot > 0, pivot, 1.0), 0.0))
-    return jnp.where(observed, jnp.stack(found), 0.0).reshape(-1)
+    root = jnp.sqrt(weights)[None]
+    return jnp.where(root > 0, root * jnp.stack(found), 0.0).reshape(-1)
 
 
 def pearson_dispersion(predictor: Any, data: Any, dof: int) -> float:
@@ -158,10 +163,10 @@ def _covariance(
     return Covariance(matrix, ~undetermined)
 
 
-def _forward(predictor: Any) -> Any:
+def _forward(unknowns: Unknowns) -> Unknowns:
     # Second derivatives only go forwards through a solver, whatever the fit itself did.
-    return map_nodes(AbstractSimulator, lambda node: node.differentiated("forward"), predictor)
+    return map_nodes(AbstractSimulator, lambda node: node.differentiated("forward"), unknowns)
 
 
-def _to_natural(theta: Array, predictor: Any) -> Array:
-    return jax.jacfwd(lambda vector: natural(vector, predictor))(theta)
+def _to_natural(theta: Array, unknowns: Unknowns) -> Array:
+    return jax.jacfwd(lambda vector: natural(vector, unknowns))(theta)

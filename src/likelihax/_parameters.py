@@ -180,6 +180,52 @@ def known(tree: PyTree) -> PyTree:
     return jtu.tree_map(freeze, tree, is_leaf=lambda x: is_parameter(x) or _is_numeric(x))
 
 
+def fixed(tree: PyTree) -> PyTree:
+    """The same tree, its bare arrays known: only its `Parameter`s are trainable."""
+
+    def freeze(leaf: Any) -> Any:
+        return frozen(leaf) if eqx.is_inexact_array(leaf) else leaf
+
+    return jtu.tree_map(freeze, tree, is_leaf=is_parameter)
+
+
+# What `positions` says of a number that has no place of its own in the vector.
+TRANSFORMED, KNOWN = -1, -2
+
+
+def positions(tree: PyTree) -> PyTree:
+    """`tree` with each number's place in the vector of `pack`, in arrays of the leaves' shapes.
+
+    `TRANSFORMED` where a constraint stands between the two, `KNOWN` where nothing is fitted.
+    """
+    offset = 0
+
+    def place(leaf: Any) -> Any:
+        nonlocal offset
+        if not (isinstance(leaf, Parameter) or eqx.is_array(leaf)):
+            return leaf
+        shape = jnp.shape(resolve(leaf))
+        if not _is_trainable(leaf):
+            return np.full(shape, KNOWN)
+        first, size = offset, _unit_size(leaf)
+        offset += size
+        if isinstance(leaf, Parameter) and not _is_real(leaf.constraint):
+            return np.full(shape, TRANSFORMED)
+        return np.arange(first, first + size).reshape(shape)
+
+    return jtu.tree_map(place, tree, is_leaf=is_parameter)
+
+
+def unit_scales(tree: PyTree) -> Float[Array, " size"]:
+    """How much the natural value changes for each unit of the vector, 1 for what is transformed."""
+    pieces = []
+    for _, leaf in _trainable(tree):
+        plain = isinstance(leaf, Parameter) and _is_real(leaf.constraint)
+        pieces.append(jnp.ravel(leaf.scale) if plain else jnp.ones(_unit_size(leaf)))
+    dtype = pack(tree).dtype
+    return jnp.concatenate([piece.astype(dtype) for piece in pieces])
+
+
 class Label(NamedTuple):
     """What a trainable leaf is called: its path, a short name, and a name an element."""
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import Array
 
-from .._objective import AbstractObjective, ScalarObjective
 from .._parameters import map_nodes
 from .._result import RESULTS
 from ..models import AbstractSimulator
+from ..objectives import AbstractObjective, ScalarObjective, Unknowns
 from ._bfgs import BFGS
 from ._levenberg_marquardt import LevenbergMarquardt
 from ._loop import Run, run
@@ -54,16 +54,17 @@ def fit(
     if not isinstance(objective, AbstractObjective):
         objective = _as_objective(objective)
     objective.check(predictor, data)
-    size = check_trainable(predictor)
+    unknowns = Unknowns(predictor, objective)
+    size = check_trainable(unknowns)
     check_dtypes(predictor, data)
     few = size <= FORWARD_LIMIT or isinstance(method, LevenbergMarquardt)
     forward = few and not _reverse_only(predictor)
     mode = "forward" if forward else "reverse"
-    prepared = map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), predictor)
-    problem = Problem(objective, prepared, data, forward)
+    prepared = map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), unknowns)
+    problem = Problem(prepared, data, forward)
     method = _choose(method, problem, size)
     method.check(problem)
-    check = lambda: begin_check(objective, prepared, data)
+    check = lambda: begin_check(problem.at(jnp.asarray(0)).unknowns, data)
     try:
         done = run(method, problem, key, progress, check)
         if done.record.result == RESULTS.start_failed and throw:

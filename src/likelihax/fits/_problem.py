@@ -1,6 +1,6 @@
 """An objective as a function of one unconstrained, unit-scaled vector."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._information import cholesky, residuals_of, rows_of
-from .._objective import NLL, AbstractObjective
 from .._parameters import pack, resolve, unpack
 from .._result import RESULTS
-from ..likelihoods import AbstractRegularLikelihood
+from ..objectives import AbstractObjective, CurvedLoss, Observations, Unknowns
 
 # Up to this many parameters, that many forward tangents cost less than one reverse sweep
 # through a solve with checkpoints, and compile faster.
@@ -55,19 +54,28 @@ class Linearisation(eqx.Module):
 class Problem(eqx.Module):
     """An objective, a predictor and data, as functions of the vector that fitters see."""
 
-    objective: AbstractObjective
-    predictor: Any
+    unknowns: Unknowns
     data: Any
     forward: bool = eqx.field(static=True)
 
+    @property
+    def predictor(self) -> Any:
+        """The predictor at the start."""
+        return self.unknowns.predictor
+
+    @property
+    def objective(self) -> AbstractObjective:
+        """What is minimised."""
+        objective: AbstractObjective = resolve(self.unknowns.objective)
+        return objective
+
     def start(self) -> Float[Array, " size"]:
         """Where the fit starts."""
-        return pack(self.predictor)
+        return pack(self.unknowns)
 
     def value(self, theta: Float[Array, " size"]) -> tuple[Array, RESULTS]:
         """The objective as it comes, NaN and all, and how the solve ended."""
-        tree = resolve(unpack(theta, self.predictor))
-        evaluation = self.objective.evaluate(tree, self.data)
+        evaluation = unpack(theta, self.unknowns).evaluate(self.data)
         return evaluation.total, evaluation.result
 
     def value_and_gradient(self, theta: Float[Array, " size"]) -> Outcome:
@@ -78,70 +86,103 @@ class Problem(eqx.Module):
             (total, result), gradient = jax.value_and_grad(self.value, has_aux=True)(theta)
         return screen(total, gradient, result)
 
+    def at(self, step: Array) -> "Problem":
+        """The problem with scheduled weights as they are at a step."""
+        objective = self.unknowns.objective
+        if not objective.is_scheduled:
+            return self
+        unknowns = Unknowns(self.unknowns.predictor, objective.at(step))
+        return Problem(unknowns, self.data, self.forward)
+
     def num_averaged(self) -> Float[Array, ""]:
         """How many values the objective is a mean of."""
         return self.objective.num_averaged(self.predictor, self.data)
 
     @property
     def has_curvature(self) -> bool:
-        """Whether `linearise` applies: the summed NLL of a regular likelihood."""
-        return (
-            isinstance(self.objective, NLL)
-            and self.objective.is_sum
-            and isinstance(self.predictor.likelihood, AbstractRegularLikelihood)
-            and self.is_gradient
-        )
+        """Whether `linearise` applies: all of the objective is a sum of regular likelihoods."""
+        return self.is_gradient and self.objective.losses(self.predictor) is not None
 
     @property
     def is_gradient(self) -> bool:
         """Whether what the objective gives as its gradient is one, so that values confirm it."""
-        if not isinstance(self.objective, NLL):
-            return True
-        return self.predictor.likelihood.is_gradient
+        return self.objective.is_gradient(self.predictor)
 
     def linearise(self, theta: Float[Array, " size"]) -> Linearisation:
-        """The objective, its gradient and the curvature of its likelihood, in one pass."""
-        assert isinstance(self.objective, NLL)
-        likelihood = self.predictor.likelihood
-        observe = self.objective.observations
+        """The objective, its gradient and the curvature of its likelihoods, in one pass."""
 
-        def outputs(theta: Array) -> tuple[Array, Any]:
-            seen = observe(resolve(unpack(theta, self.predictor)), self.data)
-            return jnp.stack(seen.outputs), seen
+        def outputs(theta: Array) -> tuple[Any, Any]:
+            now = resolve(unpack(theta, self.unknowns))
+            seen = now.objective.observations(now.predictor, self.data)
+            return [jnp.stack(each.outputs) for each in seen], seen
 
-        stacked, jacobian, seen = _forward_jacobian(outputs, theta)
-        tuple_of = lambda array: tuple(array[i] for i in range(array.shape[0]))
-        kernel = lambda stacked: likelihood.kernel(tuple_of(stacked), seen.values)
-        # The kernel is elementwise, so one tangent of ones an output gives its score.
-        each, pullback = jax.vjp(kernel, stacked)
-        (score,) = pullback(jnp.ones_like(each))
-        curvature = likelihood.curvature(tuple_of(stacked), seen.values)
-        lower = cholesky(curvature)
-        rows = rows_of(lower, jacobian, seen.observed)
-        residual = residuals_of(lower, score, seen.observed)
-        total = jnp.sum(jnp.where(seen.observed, each, 0.0))
-        slopes = jnp.where(seen.observed[..., None], score[..., None] * jacobian, 0.0)
-        gradient = jnp.sum(slopes.reshape(-1, theta.size), axis=0)
-        outcome = screen(total, gradient, seen.result)
-        usable = jnp.isfinite(outcome.total)
-        root = jnp.stack([row[-1] for row in lower])
-        size = jnp.where(seen.observed, root * stacked, 0.0)
-        return Linearisation(
-            outcome=outcome,
-            rows=jnp.where(usable, rows, 0.0),
-            residual=jnp.where(usable, residual, 0.0),
-            blur=jnp.where(usable, seen.accuracy * jnp.sqrt(jnp.sum(size**2)), 0.0),
-            share=_share(likelihood, tuple_of(stacked), curvature),
-        )
+        stacked, jacobians, seen = _forward_jacobian(outputs, theta)
+        losses = self.objective.losses(self.predictor)
+        assert losses is not None
+        parts = [_linearised(*each) for each in zip(losses, stacked, jacobians, seen, strict=True)]
+        return _together(parts, [each.result for each in seen])
 
 
-def _share(
-    likelihood: AbstractRegularLikelihood, outputs: tuple[Array, ...], curvature: Array
-) -> Array | None:
-    if not likelihood.majorises:
+class _Part(NamedTuple):
+    """One loss's contribution: its sum, the gradient, and its rows."""
+
+    total: Array
+    gradient: Array
+    rows: Array
+    residual: Array
+    blur: Array
+    share: Array | None
+
+
+def _linearised(loss: CurvedLoss, stacked: Array, jacobian: Array, seen: Observations) -> _Part:
+    tuple_of = lambda array: tuple(array[i] for i in range(array.shape[0]))
+    kernel = lambda stacked: loss.kernel(tuple_of(stacked), seen.values)
+    # The kernel is elementwise, so one tangent of ones an output gives its score.
+    each, pullback = jax.vjp(kernel, stacked)
+    (score,) = pullback(jnp.ones_like(each))
+    curvature = loss.curvature(tuple_of(stacked), seen.values)
+    lower = cholesky(curvature)
+    weights = seen.weights[None]
+    slopes = jnp.where(weights[..., None] > 0, (weights * score)[..., None] * jacobian, 0.0)
+    root = jnp.stack([row[-1] for row in lower])
+    size = jnp.where(weights > 0, jnp.sqrt(weights) * root * stacked, 0.0)
+    return _Part(
+        total=jnp.sum(jnp.where(seen.weights > 0, seen.weights * each, 0.0)),
+        gradient=jnp.sum(slopes.reshape(-1, jacobian.shape[-1]), axis=0),
+        rows=rows_of(lower, jacobian, seen.weights),
+        residual=residuals_of(lower, score, seen.weights),
+        blur=seen.accuracy * jnp.sqrt(jnp.sum(size**2)),
+        share=_share(loss, tuple_of(stacked), curvature),
+    )
+
+
+def _together(parts: list[_Part], results: list[RESULTS]) -> Linearisation:
+    result = results[0]
+    for other in results[1:]:
+        result = RESULTS.where(result == RESULTS.successful, other, result)
+    shares = None
+    if any(part.share is not None for part in parts):
+        ones = [jnp.ones_like(part.residual) for part in parts]
+        pairs = zip(parts, ones, strict=True)
+        shares = jnp.concatenate([one if p.share is None else p.share for p, one in pairs])
+    total = jnp.sum(jnp.stack([part.total for part in parts]))
+    gradient = jnp.sum(jnp.stack([part.gradient for part in parts]), axis=0)
+    outcome = screen(total, gradient, result)
+    usable = jnp.isfinite(outcome.total)
+    return Linearisation(
+        outcome=outcome,
+        rows=jnp.where(usable, jnp.concatenate([p.rows for p in parts]), 0.0),
+        residual=jnp.where(usable, jnp.concatenate([p.residual for p in parts]), 0.0),
+        blur=jnp.where(usable, jnp.sqrt(sum(p.blur**2 for p in parts)), 0.0),
+        share=shares,
+    )
+
+
+def _share(loss: CurvedLoss, outputs: tuple[Array, ...], curvature: Array) -> Array | None:
+    if not loss.majorises:
         return None
     diagonal = lambda matrix: jnp.stack([matrix[i, i] for i in range(matrix.shape[0])])
-    ratio = diagonal(likelihood.information(outputs)) / diagonal(curvature)
+    ratio = diagonal(loss.information(outputs)) / diagonal(curvature)
     return jnp.sqrt(jnp.minimum(ratio, 1.0)).reshape(-1)
 
 
@@ -160,8 +201,8 @@ def screen(total: Array, gradient: Array, result: RESULTS) -> Outcome:
     )
 
 
-def _forward_jacobian(function: Any, theta: Array) -> tuple[Array, Array, Any]:
+def _forward_jacobian(function: Any, theta: Array) -> tuple[Any, Any, Any]:
     # One pass carries the value and all tangents, so that a solve is stepped through once.
-    push = lambda tangent: jax.jvp(function, (theta,), (tangent,), has_aux=True)
+    push: Any = lambda tangent: jax.jvp(function, (theta,), (tangent,), has_aux=True)
     basis = jnp.eye(theta.size, dtype=theta.dtype)
     return jax.vmap(push, out_axes=(None, -1, None))(basis)

@@ -17,9 +17,9 @@ from .._information import (
     observed_information,
     pearson_dispersion,
 )
-from .._objective import NLL, AbstractObjective, count_measured
-from .._parameters import Label, labels, natural, resolve, unpack
+from .._parameters import Label, natural, resolve, unpack
 from .._result import RESULTS, describe
+from ..objectives import NLL, AbstractObjective, Unknowns
 from ._method import AbstractMethod, Record
 from ._problem import Problem
 from ._table import html_table, text_table
@@ -97,7 +97,18 @@ class Fit:
     @cached_property
     def predictor(self) -> Any:
         """The fitted predictor: the one given, with its parameters at the estimates."""
-        return _unpack(self.record.theta, self.problem.predictor)
+        return self.unknowns.predictor
+
+    @cached_property
+    def objective(self) -> AbstractObjective:
+        """The objective as it was at the last step, its own parameters at the estimates."""
+        return self._unknowns_now.objective
+
+    @cached_property
+    def unknowns(self) -> Unknowns:
+        """Predictor and objective at the estimates."""
+        found: Unknowns = _unpack(self.record.theta, self.problem.unknowns)
+        return found
 
     @property
     def data(self) -> Any:
@@ -107,24 +118,23 @@ class Fit:
     @cached_property
     def num_observed(self) -> int:
         """How many values, or vectors of them, were measured; 0 if the data do not say so."""
-        if not isinstance(self.problem.objective, NLL):
-            return int(getattr(self.data, "num_observed", 0))
-        return count_measured(self.problem.predictor.likelihood, self.data)
+        said = self.problem.objective.num_observed(self.problem.predictor, self.data)
+        return said or int(getattr(self.data, "num_observed", 0))
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:
         """What the fitted parameters are called, in the order of `covariance`."""
-        return labels(self.problem.predictor)
+        return self.problem.unknowns.labels()
 
     @cached_property
     def estimates(self) -> dict[str, Any]:
         """The estimates by name, in natural units: a float, or an array of any shape."""
-        return self._by_name(np.asarray(_natural(self.record.theta, self.problem.predictor)))
+        return self._by_name(np.asarray(_natural(self.record.theta, self.problem.unknowns)))
 
     @cached_property
     def breakdown(self) -> dict[str, float]:
         """The named parts of the objective at the estimates."""
-        parts = _breakdown(self.problem.objective, self.predictor, self.data)
+        parts = _breakdown(self._unknowns_now, self.data)
         return {name: float(part) for name, part in parts.items()}
 
     def covariance(
@@ -149,7 +159,7 @@ class Fit:
 
         Raises `ValueError` for other words, and where these do not apply.
         """
-        if not self.problem.objective.is_sum:
+        if not self.problem.objective.is_density:
             raise ValueError(
                 f"The {self.problem.objective.title} has no standard errors: its curvature is not "
                 "that of a likelihood. Take them from a fit of likelihax.NLL()."
@@ -203,21 +213,25 @@ class Fit:
     def _observed(self) -> Covariance:
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        hessian, to_natural = _hessian(self.problem.objective, self.predictor, self.data)
+        hessian, to_natural = _hessian(self.unknowns, self.data)
         return covariance_of_hessian(np.asarray(hessian), np.asarray(to_natural))
 
     @cached_property
     def _expected(self) -> Covariance:
-        objective = self.problem.objective
-        if not isinstance(objective, NLL) or not self.problem.has_curvature:
+        if not self.problem.has_curvature:
             raise ValueError(
                 "The expected information is known for the NLL of a regular likelihood only: "
                 'ask for information="observed".'
             )
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        rows, to_natural = _rows(objective, self.predictor, self.data)
+        rows, to_natural = _rows(self.unknowns, self.data)
         return covariance_of_rows(np.asarray(rows), np.asarray(to_natural))
+
+    @property
+    def _unknowns_now(self) -> Unknowns:
+        now = self.unknowns.objective.at(self.steps)
+        return Unknowns(self.unknowns.predictor, now)
 
     def _nothing_known(self) -> Covariance:
         size = sum(len(label.elements) for label in self.labels)
@@ -257,5 +271,7 @@ _rows = eqx.filter_jit(expected_rows)
 
 
 @eqx.filter_jit
-def _breakdown(objective: AbstractObjective, predictor: Any, data: Any) -> dict[str, Array]:
-    return objective.breakdown(resolve(predictor), data)
+def _breakdown(unknowns: Unknowns, data: Any) -> dict[str, Array]:
+    now = resolve(unknowns)
+    parts: dict[str, Array] = now.objective.breakdown(now.predictor, data)
+    return parts

@@ -11,16 +11,10 @@ import numpy as np
 
 from .._compile import Lowered
 from .._data import AbstractData
-from .._objective import NLL, AbstractObjective, Evaluation
-from .._parameters import (
-    is_parameter,
-    labels,
-    resolve,
-    trainable_size,
-    trainable_values,
-)
+from .._parameters import is_parameter, resolve, trainable_size, trainable_values
 from .._predictor import Predictor
 from .._result import RESULTS, describe
+from ..objectives import NLL, Evaluation, Unknowns
 
 
 class StartError(ValueError):
@@ -53,37 +47,37 @@ def check_dtypes(predictor: Any, data: Any) -> None:
             )
 
 
-def begin_check(objective: AbstractObjective, predictor: Any, data: Any) -> Callable[[], None]:
+def begin_check(unknowns: Unknowns, data: Any) -> Callable[[], None]:
     """Begins to evaluate the objective once, without derivatives; returns what finishes it.
 
     Finishing raises `StartError` where the objective cannot be evaluated. In between, it is
     compiled on another thread, while the caller traces what comes next on this one.
     """
-    lowered = Lowered(_evaluate, (objective, predictor, data))
+    lowered = Lowered(_evaluate, (unknowns, data))
     with_own_thread = ThreadPoolExecutor(max_workers=1)
     executable = with_own_thread.submit(lowered.compile)
     with_own_thread.shutdown(wait=False)
 
     def finish() -> None:
         evaluation = jax.device_get(executable.result()(lowered.arrays))
-        _judge(evaluation, predictor, data)
+        _judge(evaluation, unknowns, data)
 
     return finish
 
 
-def _evaluate(objective: AbstractObjective, predictor: Any, data: Any) -> Evaluation:
-    return objective.evaluate(resolve(predictor), data)
+def _evaluate(unknowns: Unknowns, data: Any) -> Evaluation:
+    return unknowns.evaluate(data)
 
 
-def _judge(evaluation: Evaluation, predictor: Any, data: Any) -> None:
+def _judge(evaluation: Evaluation, unknowns: Unknowns, data: Any) -> None:
     if evaluation.result != RESULTS.successful:
-        raise StartError(_unsolved(evaluation, predictor, data))
+        raise StartError(_unsolved(evaluation, unknowns, data))
     if not np.isfinite(evaluation.total):
         name = getattr(data, "name", "the data")
         raise StartError(
             f"{name}: the objective is {float(evaluation.total)} at the start, with "
-            f"{_values(predictor)}. {_offender(predictor, data)}Start elsewhere, or choose another "
-            "likelihood."
+            f"{_values(unknowns)}. {_offender(unknowns.predictor, data)}Start elsewhere, or choose "
+            "another likelihood."
         )
 
 
@@ -108,22 +102,22 @@ def _short(numbers: Any) -> str:
     return found[0] if np.ndim(numbers) == 0 else f"[{', '.join(found)}]"
 
 
-def _unsolved(evaluation: Evaluation, predictor: Any, data: Any) -> str:
+def _unsolved(evaluation: Evaluation, unknowns: Unknowns, data: Any) -> str:
     last = float(np.asarray(data.arguments[0])[-1])
     reached = float(evaluation.time_reached)
     # The solver reports only the measured times that it passed.
     how_far = f"t = {reached:g}" if np.isfinite(reached) else "not even the first time"
     return (
         f"{data.name}: the model could not be solved at the start. It reached {how_far} of "
-        f"t = {last:g} in {int(evaluation.num_steps)} steps, with {_values(predictor)}. "
+        f"t = {last:g} in {int(evaluation.num_steps)} steps, with {_values(unknowns)}. "
         f"{describe(evaluation.result)} Start elsewhere, allow more steps (max_steps), loosen the "
         "tolerances, or choose a solver for stiff equations."
     )
 
 
-def _values(predictor: Any) -> str:
+def _values(unknowns: Unknowns) -> str:
     show = lambda array: np.array2string(array, precision=4, threshold=8)
     return ", ".join(
         f"{label.name} = {show(np.asarray(value))}"
-        for label, value in zip(labels(predictor), trainable_values(predictor), strict=True)
+        for label, value in zip(unknowns.labels(), trainable_values(unknowns), strict=True)
     )

@@ -77,7 +77,7 @@ def _parameters(fit: "Fit") -> Table:
 def _errors_to_show(fit: "Fit") -> dict[str, Any] | None:
     # Unasked, only where they mean something and cost little.
     cheap = fit.record.theta.size <= FORWARD_LIMIT
-    known = fit.success and fit.problem.objective.is_sum
+    known = fit.success and fit.problem.objective.is_density
     return fit.standard_errors() if known and cheap else None
 
 
@@ -123,7 +123,7 @@ def _account(fit: "Fit") -> list[Text]:
     lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
     if not fit.success:
         lines.append("No standard errors: they mean nothing away from a minimum.")
-    elif not fit.problem.objective.is_sum:
+    elif not fit.problem.objective.is_density:
         lines.append("No standard errors: take them from a fit of the summed NLL.")
     return [Text(line, style="dim") for line in lines]
 

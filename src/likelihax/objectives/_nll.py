@@ -1,92 +1,20 @@
-"""What is minimised: elementwise NLLs, reduced once. The only minus sign is the likelihood's."""
+"""Elementwise NLLs, reduced once. The only minus sign is the likelihood's."""
 
-import abc
-from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
-from ._data import AbstractData
-from ._predictor import Predictor
-from ._result import RESULTS
-from .likelihoods import AbstractLikelihood, AbstractRegularLikelihood
-from .models import AbstractSimulator, Simulation
-from .reductions import AbstractReduction, Sum
-
-
-class Evaluation(eqx.Module):
-    """An objective's value: infinite, never NaN, where the model could not be solved.
-
-    **Attributes:**
-
-    - `total`: the value to minimise.
-    - `result`: how the solve behind it ended.
-    - `time_reached`, `num_steps`: how far the solve got, and in how many steps.
-    """
-
-    total: Float[Array, ""]
-    result: RESULTS
-    time_reached: Float[Array, ""]
-    num_steps: Int[Array, ""]
-
-
-class Observations(eqx.Module):
-    """Predicted distributions beside what was measured, before anything is reduced.
-
-    **Attributes:**
-
-    - `outputs`: the distribution's parameters on the kernel's scales, each shaped like `values`.
-    - `values`: the measured values, stand-ins where nothing was measured.
-    - `observed`: where something was measured.
-    - `result`: how the solve behind the prediction ended.
-    - `accuracy`: the relative error of the prediction that is to be expected.
-    """
-
-    outputs: tuple[Array, ...]
-    values: Array
-    observed: Array
-    result: RESULTS
-    accuracy: float = eqx.field(static=True)
-
-
-class AbstractObjective(eqx.Module):
-    """A scalar to minimise over a predictor's trainable leaves."""
-
-    @abc.abstractmethod
-    def evaluate(self, predictor: Any, data: Any) -> Evaluation:
-        """The value of the objective, pure and traceable."""
-
-    @abc.abstractmethod
-    def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
-        """The named parts of the value; they sum to it."""
-
-    @abc.abstractmethod
-    def check(self, predictor: Any, data: Any) -> None:
-        """Raises `ValueError` where predictor and data do not go together."""
-
-    def num_averaged(self, predictor: Any, data: Any) -> Array:
-        """How many values the objective is a mean of: 1 where it is a sum of NLLs.
-
-        A method that promises a distance in standard errors multiplies by it.
-        """
-        return jnp.ones(())
-
-    @property
-    def is_sum(self) -> bool:
-        """Whether it is minus the logarithm of a density, whose curvature gives standard errors.
-
-        One's own function is taken to be that.
-        """
-        return True
-
-    @property
-    def title(self) -> str:
-        """What it is called in a report."""
-        return "NLL"
+from .._data import AbstractData
+from .._predictor import Predictor
+from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
+from ..models import AbstractSimulator, Simulation
+from ..reductions import AbstractReduction, Sum
+from ._objective import AbstractObjective, Evaluation
+from ._observations import CurvedLoss, Observations
 
 
 @final
@@ -100,11 +28,17 @@ class NLL(AbstractObjective):
 
     - `reduction`: what makes one number of the NLLs of single values: by default their `Sum`, whose
         minimum is the maximum-likelihood estimate and whose curvature gives standard errors. Its
-        weights are the mask of what was measured. A `CVaR` without smoothing has kinks at which
-        methods that trust a gradient stall: give it some.
+        weights are the mask of what was measured.
+    - `weights`: how much each value counts, for instance how often it was seen: not negative,
+        shaped like the values, or one a row.
     """
 
     reduction: AbstractReduction = eqx.field(default_factory=Sum)
+    weights: Array | None = None
+
+    def __init__(self, reduction: AbstractReduction | None = None, weights: Any = None):
+        self.reduction = Sum() if reduction is None else reduction
+        self.weights = None if weights is None else jnp.asarray(weights)
 
     def __check_init__(self) -> None:
         if not isinstance(self.reduction, AbstractReduction):
@@ -117,7 +51,7 @@ class NLL(AbstractObjective):
         """The reduced NLL of all measured values."""
         elementwise, simulation = self.elementwise(predictor, data)
         return Evaluation(
-            total=self.reduction(elementwise, _measured(predictor.likelihood, data)),
+            total=self.reduction(elementwise, self._counted(predictor.likelihood, data)),
             result=simulation.result,
             time_reached=simulation.time_reached,
             num_steps=simulation.num_steps,
@@ -126,7 +60,7 @@ class NLL(AbstractObjective):
     def breakdown(self, predictor: Predictor, data: AbstractData) -> dict[str, Array]:
         """What each observable adds, and smoothing if there is any."""
         elementwise, _ = self.elementwise(predictor, data)
-        reduced = lambda each: self.reduction(each, _measured(predictor.likelihood, data))
+        reduced = lambda each: self.reduction(each, self._counted(predictor.likelihood, data))
         total, share = jax.value_and_grad(reduced)(elementwise)
         added = jnp.where(share > 0, share * elementwise, 0.0)
         columns = added.reshape(added.shape[0], -1).sum(axis=0)
@@ -135,23 +69,39 @@ class NLL(AbstractObjective):
         else:
             parts = {name: columns[i] for i, name in enumerate(data.observables)}
         if not self.reduction.is_weighted_sum:
-            parts["smoothing"] = total - columns.sum()
+            added = columns.sum()
+            parts["smoothing"] = jnp.where(jnp.isfinite(added), total - added, 0.0)
         return parts
 
     def num_averaged(self, predictor: Predictor, data: AbstractData) -> Array:
         """As the reduction has it."""
-        measured = _measured(predictor.likelihood, data)
-        return self.reduction.num_averaged(measured.astype(data.values.dtype).reshape(-1))
+        counted = self._counted(predictor.likelihood, data)
+        return self.reduction.num_averaged(counted.astype(data.values.dtype).reshape(-1))
+
+    def num_observed(self, predictor: Predictor, data: AbstractData) -> int:
+        """How many NLLs are summed: measured values, or vectors of them."""
+        return int(np.sum(np.asarray(_measured(predictor.likelihood, data))))
 
     @property
-    def is_sum(self) -> bool:
+    def is_density(self) -> bool:
         """Whether the reduction is a `Sum`."""
         return isinstance(self.reduction, Sum)
+
+    def is_gradient(self, predictor: Predictor) -> bool:
+        """Not where the likelihood deliberately gives another one."""
+        return predictor.likelihood.is_gradient
+
+    def losses(self, predictor: Predictor) -> tuple[CurvedLoss, ...] | None:
+        """The likelihood, if it is a regular one and summed."""
+        likelihood = predictor.likelihood
+        if isinstance(likelihood, AbstractRegularLikelihood) and self.is_density:
+            return (likelihood,)
+        return None
 
     @property
     def title(self) -> str:
         """`NLL`, and the reduction if it is not the sum."""
-        return "NLL" if self.is_sum else f"{type(self.reduction).__name__} of the NLL"
+        return "NLL" if self.is_density else f"{type(self.reduction).__name__} of the NLL"
 
     def check(self, predictor: Predictor, data: AbstractData) -> None:
         """Checks the kinds of both, the support of the values and the times."""
@@ -170,9 +120,15 @@ class NLL(AbstractObjective):
             predictor.model.check(times, inputs[0] if inputs else None, data.name)
 
     def _check_reduction(self, likelihood: AbstractLikelihood, data: AbstractData) -> None:
-        measured = np.asarray(_measured(likelihood, data))
-        if not self.is_sum:
-            self.reduction(np.zeros(measured.shape), measured)
+        if self.weights is None and self.is_density:
+            return
+        shape = _measured(likelihood, data).shape
+        if self.weights is not None and self.weights.shape not in (shape, shape[:1]):
+            raise ValueError(
+                f"NLL: weights of shape {self.weights.shape} for values of shape {shape}: give one "
+                "a value, or one a row."
+            )
+        self.reduction(np.zeros(shape), self._counted(likelihood, data))
 
     def elementwise(self, predictor: Predictor, data: AbstractData) -> tuple[Array, Simulation]:
         """One NLL a measured value, zero where nothing was measured."""
@@ -181,57 +137,32 @@ class NLL(AbstractObjective):
         each = jnp.where(simulation.success, each, jnp.inf)
         return jnp.where(_measured(predictor.likelihood, data), each, 0.0), simulation
 
-    def observations(self, predictor: Predictor, data: AbstractData) -> Observations:
+    def observations(self, predictor: Predictor, data: AbstractData) -> tuple[Observations, ...]:
         """The predicted distributions' parameters, for methods that use their curvature."""
         likelihood = predictor.likelihood
         assert isinstance(likelihood, AbstractRegularLikelihood)
         simulation = predictor.simulate(*data.arguments)
         likelihood.check_shapes(simulation.values, data.values)
         outputs = likelihood.outputs(simulation.values)
-        return Observations(
+        seen = Observations(
             outputs=outputs,
             values=data.values,
-            observed=_measured(likelihood, data),
+            weights=self._counted(likelihood, data).astype(outputs[0].dtype),
             result=simulation.result,
             accuracy=simulation.accuracy,
         )
+        return (seen,)
 
-
-@final
-class ScalarObjective(AbstractObjective):
-    """Any function `(tree, data) -> scalar` as an objective, for a fit of one's own loss.
-
-    The tree's `Parameter`s arrive as plain arrays. `fit` wraps a bare function in this.
-    """
-
-    function: Callable[[Any, Any], Float[Array, ""]]
-
-    def evaluate(self, predictor: Any, data: Any) -> Evaluation:
-        """The function's own value."""
-        from_user = self.function(predictor, data)
-        if jnp.shape(from_user) != ():
-            raise ValueError(
-                f"The objective returned shape {jnp.shape(from_user)}: it must be a scalar."
-            )
-        total = jnp.asarray(from_user)
-        if not jnp.issubdtype(total.dtype, jnp.floating):
-            raise ValueError(
-                f"The objective returned {total.dtype}: it must be a floating number, or there is "
-                "nothing to differentiate."
-            )
-        return Evaluation(
-            total=total,
-            result=RESULTS.successful,
-            time_reached=jnp.asarray(jnp.inf, total.dtype),
-            num_steps=jnp.asarray(0),
+    def _counted(self, likelihood: AbstractLikelihood, data: AbstractData) -> Array:
+        """How much each NLL counts: 0 where nothing was measured."""
+        measured = _measured(likelihood, data)
+        if self.weights is None:
+            return measured
+        behind = (1,) * (measured.ndim - self.weights.ndim)
+        weights = jnp.broadcast_to(
+            self.weights.reshape(self.weights.shape + behind), measured.shape
         )
-
-    def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
-        """One part: the whole."""
-        return {"objective": self.evaluate(predictor, data).total}
-
-    def check(self, predictor: Any, data: Any) -> None:
-        """Nothing is known of the function's own demands."""
+        return jnp.where(measured, weights, jnp.zeros_like(weights))
 
 
 def check_measured(likelihood: AbstractLikelihood, data: AbstractData) -> None:
@@ -247,11 +178,6 @@ def check_measured(likelihood: AbstractLikelihood, data: AbstractData) -> None:
                 f"{type(likelihood).__name__} takes it as one: mark all of it as missing (NaN), "
                 "or choose a likelihood of single values."
             )
-
-
-def count_measured(likelihood: AbstractLikelihood, data: AbstractData) -> int:
-    """How many NLLs are summed: measured values, or vectors of them."""
-    return int(np.sum(np.asarray(_measured(likelihood, data))))
 
 
 def _measured(likelihood: AbstractLikelihood, data: AbstractData) -> Array:

@@ -1,0 +1,10 @@
+"""Objectives: what is minimised. The NLL, one's own function, and weighted sums with terms."""
+
+from ._nll import NLL as NLL
+from ._objective import AbstractObjective as AbstractObjective
+from ._objective import Evaluation as Evaluation
+from ._objective import WeightedSum as WeightedSum
+from ._observations import CurvedLoss as CurvedLoss
+from ._observations import Observations as Observations
+from ._scalar import ScalarObjective as ScalarObjective
+from ._unknowns import Unknowns as Unknowns
