@@ -4,6 +4,8 @@ from ._nll import NLL as NLL
 from ._objective import AbstractObjective as AbstractObjective
 from ._objective import Evaluation as Evaluation
 from ._objective import WeightedSum as WeightedSum
+from ._objective import as_sum as as_sum
+from ._objective import evaluated as evaluated
 from ._observations import CurvedLoss as CurvedLoss
 from ._observations import Observations as Observations
 from ._scalar import ScalarObjective as ScalarObjective

@@ -115,7 +115,7 @@ class AbstractObjective(eqx.Module):
             return self
         if not isinstance(other, AbstractObjective):
             return NotImplemented
-        left, right = _as_sum(self), _as_sum(other)
+        left, right = as_sum(self), as_sum(other)
         return WeightedSum(left.parts + right.parts, left.weights + right.weights)
 
     def __radd__(self, other: Any) -> "AbstractObjective":
@@ -124,7 +124,7 @@ class AbstractObjective(eqx.Module):
     def __mul__(self, weight: Weight) -> "AbstractObjective":
         if isinstance(weight, AbstractObjective):
             return NotImplemented
-        return _as_sum(self).scaled(_checked(weight, self.title))
+        return as_sum(self).scaled(_checked(weight, self.title))
 
     def __rmul__(self, weight: Weight) -> "AbstractObjective":
         return self * weight
@@ -150,7 +150,7 @@ class WeightedSum(AbstractObjective):
     def evaluate(self, predictor: Any, data: Any) -> Evaluation:
         """The sum; how the first solve ended that failed, if one did."""
         each = [part.evaluate(predictor, data) for part in self.parts]
-        total = sum(_times(self._now(i), e.total) for i, e in enumerate(each))
+        total = sum(_times(self.weight(i), e.total) for i, e in enumerate(each))
         result = each[0].result
         for other in each[1:]:
             result = RESULTS.where(result == RESULTS.successful, other.result, result)
@@ -167,7 +167,7 @@ class WeightedSum(AbstractObjective):
         named: dict[str, Array] = {}
         for i, part in enumerate(self.parts):
             for name, value in _titled(part, part.breakdown(predictor, data)).items():
-                named[_unused(name, named)] = _times(self._now(i), value)
+                named[_unused(name, named)] = _times(self.weight(i), value)
         return named
 
     def check(self, predictor: Any, data: Any) -> None:
@@ -219,16 +219,18 @@ class WeightedSum(AbstractObjective):
     def observations(self, predictor: Any, data: Any) -> tuple[Observations, ...]:
         """Those of all parts, weighted."""
         return tuple(
-            seen.weighted(self._now(i))
+            seen.weighted(self.weight(i))
             for i, part in enumerate(self.parts)
             for seen in part.observations(predictor, data)
         )
 
-    def split(self) -> tuple["WeightedSum", "WeightedSum"]:
-        """The smooth parts, and the penalties."""
-        return self._only(False), self._only(True)
+    @property
+    def is_penalty(self) -> bool:
+        """Whether any part is."""
+        return any(part.is_penalty for part in self.parts)
 
-    def _only(self, penalties: bool) -> "WeightedSum":
+    def only(self, penalties: bool) -> "WeightedSum":
+        """The penalties alone, or all but them."""
         chosen = [i for i, part in enumerate(self.parts) if part.is_penalty == penalties]
         return WeightedSum(
             tuple(self.parts[i] for i in chosen), tuple(self.weights[i] for i in chosen)
@@ -239,7 +241,8 @@ class WeightedSum(AbstractObjective):
         """The parts' titles, added up."""
         return " + ".join(part.title for part in self.parts)
 
-    def _now(self, i: int) -> Array:
+    def weight(self, i: int) -> Array:
+        """The weight of a part, which must not be a schedule."""
         weight = self.weights[i]
         if _is_schedule(weight):
             raise ValueError(
@@ -269,7 +272,8 @@ class _ScaledSchedule(eqx.Module):
         return jnp.asarray(factor) * jnp.asarray(self.schedule(step))
 
 
-def _as_sum(objective: AbstractObjective) -> WeightedSum:
+def as_sum(objective: AbstractObjective) -> WeightedSum:
+    """Any objective as a weighted sum, of one part if it is none."""
     if isinstance(objective, WeightedSum):
         return objective
     return WeightedSum((objective,), (jnp.asarray(1.0),))

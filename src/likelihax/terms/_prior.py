@@ -58,14 +58,14 @@ class Prior(AbstractTerm):
         places(self.where, predictor, self.title)
         for x in selected(self.where, resolve(predictor)):
             try:
-                density = np.asarray(self._log_prob(x))
+                inside = np.asarray(self.distribution.support(x))
+                jax.eval_shape(self.distribution.log_prob, x)
             except (TypeError, ValueError) as error:
                 raise ValueError(
-                    f"{self.title}: the distribution, of shape "
-                    f"{self.distribution.shape()}, does not fit a selected array of shape "
-                    f"{x.shape} ({error})."
+                    f"{self.title}: the distribution, of shape {self.distribution.shape()}, does "
+                    f"not fit a selected array of shape {x.shape} ({error})."
                 ) from error
-            if not np.all(np.isfinite(density)):
+            if not np.all(inside):
                 raise ValueError(
                     f"{self.title}: the start {np.asarray(x)} has no density under the prior: "
                     "start inside its support."

@@ -74,14 +74,25 @@ def plain_places(where: Where, tree: Any, term: str) -> np.ndarray:
         )
     if np.unique(found).size < found.size:
         raise ValueError(f"{term}: where selects a number twice.")
-    values = np.asarray(flat(where, resolve(tree)))
-    expected = np.asarray(pack(tree) * unit_scales(tree))[found]
-    if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-5, atol=0):
+    if not _are_what_is_selected(where, tree, found):
         raise ValueError(
             f"{term}: where computes something: it must select numbers as they are, so that each "
             "can be set to zero. Write what is computed into the model."
         )
     return found
+
+
+def _are_what_is_selected(where: Where, tree: Any, found: np.ndarray) -> bool:
+    everything = np.asarray(pack(tree) * unit_scales(tree))
+    if (
+        not np.issubdtype(found.dtype, np.integer)
+        or found.min() < 0
+        or found.max() >= len(everything)
+    ):
+        return False
+    values = np.asarray(flat(where, resolve(tree)))
+    expected = everything[found]
+    return values.shape == expected.shape and np.allclose(values, expected, rtol=1e-5, atol=0)
 
 
 def count_selected(where: Where, tree: Any) -> int:
