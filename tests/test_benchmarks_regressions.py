@@ -469,7 +469,7 @@ def _with_data(**data):
         ({**_with_data(), "family": "tweedie"}, "the family 'tweedie' is not one of"),
         ({**_with_data(), "family": None}, "'family' is missing"),
         ({**_with_data(), "link": "cauchit"}, "the link 'cauchit' is not one of"),
-        ({**_with_data(), "penalty": "l1"}, "the penalty 'l1' cannot be expressed"),
+        ({**_with_data(), "penalty": "l0"}, "the penalty 'l0' cannot be expressed"),
         ({**_with_data(), "params": None}, "nothing to compare"),
         ({**_with_data(), "params": {"q": 1.0}}, "params has 'q', the design has x, const"),
         ({**_with_data(), "n": 10}, "the file says n = 10"),

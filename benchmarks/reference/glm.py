@@ -11,6 +11,7 @@ from benchmarks.reference import report
 from benchmarks.reference.beta_regression import second_design
 from benchmarks.reference.design import Design, Regression, regression_data
 from benchmarks.reference.family import Stated, link_named, stated_family
+from benchmarks.reference.penalised import penalised_row
 from benchmarks.reference.regression_report import regression_row
 
 _PROPORTIONAL = re.compile(r"\bNB-?1\b|\bmu\s*\+\s*alpha\s*\*\s*mu\b(?!\s*[\^*])")  # the variance
@@ -19,13 +20,9 @@ _NUMBER = r"=\s*(\d+\.?\d*(?:[eE][-+]?\d+)?)"
 
 def check(fields: Mapping[str, Any]) -> Iterator[report.Row]:
     """One row."""
-    if fields.get("penalty") is not None:
-        what = str(fields["penalty"])[:40]
-        raise ValueError(
-            f"the penalty {what!r} cannot be expressed: there is no objective with one"
-        )
     data = regression_data(fields)
-    yield regression_row(fields, stated(fields, data), data)
+    row = regression_row if fields.get("penalty") is None else penalised_row
+    yield row(fields, stated(fields, data), data)
 
 
 def stated(fields: Mapping[str, Any], data: Regression) -> Stated:

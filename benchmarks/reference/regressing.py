@@ -67,8 +67,10 @@ class Fitted(NamedTuple):
         return np.sqrt(np.diag(np.linalg.inv(inverse[rows, rows])))
 
 
-def regress(stated: Stated, data: Regression) -> Fitted:
-    """The maximum-likelihood fit by the default method, from a start that the data suggest."""
+def regress(
+    stated: Stated, data: Regression, penalty: lhx.AbstractObjective | None = None
+) -> Fitted:
+    """The fit by the default method, of the NLL or with a penalty, from a start by the data."""
     began = time.perf_counter()
     coefficients = first_coefficients(stated, data)
     predictor = data.design.columns @ coefficients + data.offset
@@ -79,7 +81,7 @@ def regress(stated: Stated, data: Regression) -> Fitted:
     if stated.second is not None:
         inputs["Z"] = jnp.asarray(stated.second.columns)
     found = lhx.fit(
-        lhx.NLL(),
+        lhx.NLL() if penalty is None else lhx.NLL() + penalty,
         lhx.Predictor(model, families.likelihood(stated, data, noise)),
         lhx.Dataset(inputs=inputs, values=jnp.asarray(data.values)),
         throw=False,
@@ -87,7 +89,7 @@ def regress(stated: Stated, data: Regression) -> Fitted:
     return Fitted(
         np.asarray(found.estimates["coefficients"]),
         np.asarray(found.estimates.get("second", np.zeros(0))),
-        -float(found.nll),
+        -float(found.nll if penalty is None else found.breakdown["NLL"]),
         found,
         status_of(found),
         time.perf_counter() - began,
