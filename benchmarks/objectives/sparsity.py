@@ -148,8 +148,8 @@ def run(file: Path) -> int:
         "in at most the time of scikit-learn": seconds <= their_seconds,
     }
     print(
-        f"path of {len(compared)} weights: {seconds:.2f} s warm, scikit-learn {their_seconds:.2f} s, "
-        f"ratio {seconds / their_seconds:.3f}"
+        f"path of {len(compared)} weights: {seconds:.2f} s warm, scikit-learn "
+        f"{their_seconds:.2f} s, ratio {seconds / their_seconds:.3f}"
     )
     for bar, is_met in met.items():
         print(f"{'met' if is_met else 'NOT MET'}: {bar}")
