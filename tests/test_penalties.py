@@ -280,6 +280,18 @@ def test_cross_validation_scores_what_was_left_out():
     assert "best" in repr(chosen)
 
 
+def test_the_weight_of_a_mean_is_the_same_for_fewer_values():
+    data, penalty = lhx.Dataset(X, Y), terms.L1(coefficients)
+    mean = lhx.NLL(lhx.reductions.Mean())
+    folds = np.arange(ROWS) % 2
+    chosen = lhx.cross_validate(mean, penalty, logistic(), data, folds=folds, weights=[0.05])
+    train = lhx.Dataset(X[folds == 1], Y[folds == 1])
+    alone = lhx.fit(lhx.NLL() + 0.05 * (ROWS / 2) * penalty, logistic(), train)
+    left_out = logistic_nll(b := found(alone), X[folds == 0], Y[folds == 0])
+    assert np.any(b == 0)
+    np.testing.assert_allclose(chosen.scores[0, 0], left_out / (ROWS / 2), rtol=1e-6)
+
+
 def test_random_folds_come_from_the_key():
     data, penalty = lhx.Dataset(X, Y), terms.L1(coefficients)
     scores = [
@@ -315,7 +327,7 @@ WRONG = {
     "beyond": (terms.L1(lambda p: p.model.coefficients[COLUMNS:]), "selects nothing"),
     "known": (terms.L1(lambda p: p.model.known), "known"),
     "positive": (terms.L1(lambda p: p.model.rate), "constraint"),
-    "computed": (terms.L1(lambda p: 2 * p.model.coefficients), "computes something|places beyond|cannot be applied"),
+    "computed": (terms.L1(lambda p: 2 * p.model.coefficients), "computes something"),
     "twice": (
         terms.L1(lambda p: (p.model.coefficients, p.model.coefficients[:1])),
         "selects a number twice",

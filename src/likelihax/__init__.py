@@ -1,5 +1,6 @@
 """likelihax: state a model, what was measured and how it scatters; get a fit and its errors."""
 
+from . import diagnostics as diagnostics
 from . import fits as fits
 from . import likelihoods as likelihoods
 from . import links as links
@@ -21,11 +22,16 @@ from ._parameters import real as real
 from ._parameters import resolve as resolve
 from ._predictor import Predictor as Predictor
 from ._result import RESULTS as RESULTS
+from .diagnostics import diagnose as diagnose
 from .fits import BFGS as BFGS
 from .fits import Fit as Fit
 from .fits import GradientDescent as GradientDescent
 from .fits import LevenbergMarquardt as LevenbergMarquardt
+from .fits import ProximalGradient as ProximalGradient
+from .fits import ProximalNewton as ProximalNewton
+from .fits import cross_validate as cross_validate
 from .fits import fit as fit
+from .fits import path as path
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 from .objectives import NLL as NLL

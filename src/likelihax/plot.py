@@ -1,5 +1,6 @@
 """Pictures of a fit. Matplotlib is imported when one is drawn, and by nothing else here."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -10,9 +11,10 @@ from jaxtyping import Array
 from numpyro.distributions import Distribution
 
 from ._data import Experiment
-from .fits import Fit
+from .fits import CrossValidation, Fit, LearningCurves, Path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -70,6 +72,132 @@ def _bands(fit: Fit, times: Array, level: float) -> tuple[np.ndarray, np.ndarray
     shape = (times.size, len(fit.data.observables))
     middle, lower, upper = (np.asarray(jax.device_get(curve)).reshape(shape) for curve in curves)
     return middle, lower, upper
+
+
+def path(found: Path | CrossValidation, names: Sequence[str] | None = None) -> "Figure":
+    """Draws how the penalised numbers leave zero as the weight falls.
+
+    **Arguments:**
+
+    - `found`: what `likelihax.path` returned, or `likelihax.cross_validate`: then a second panel
+        shows the NLL of what was left out, a standard error about it, and the two choices.
+    - `names`: what the numbers are called, in their order; by default their numbers.
+
+    Returns the Matplotlib figure. Raises `ValueError` where the names are not as many.
+    """
+    from matplotlib.figure import Figure
+
+    along = found.path if isinstance(found, CrossValidation) else found
+    coefficients = along.coefficients
+    names = [str(i) for i in range(coefficients.shape[1])] if names is None else names
+    if len(names) != coefficients.shape[1]:
+        raise ValueError(f"path: {len(names)} names for {coefficients.shape[1]} numbers.")
+    panels = 2 if isinstance(found, CrossValidation) else 1
+    figure = Figure(figsize=(8.0, 1.4 + 2.8 * panels), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(panels, 1, sharex=True))
+    axes[0].plot(along.weights, coefficients)
+    _name_lines(axes[0], coefficients[-1], along.weights[-1], names)
+    axes[0].axhline(0.0, color="0.7", lw=0.8, zorder=0)
+    axes[0].margins(x=0.08)
+    axes[0].set_ylabel("coefficient")
+    if isinstance(found, CrossValidation):
+        _scores(axes[1], found)
+        for axis, which, style in [(a, w, s) for a in axes for w, s in _choices(found)]:
+            axis.axvline(along.weights[which], color="0.4", lw=0.9, ls=style, zorder=0)
+    axes[-1].set(xscale="log", xlabel="weight of the penalty")
+    axes[-1].invert_xaxis()
+    return figure
+
+
+def _choices(found: CrossValidation) -> list[tuple[int, str]]:
+    return [(found.best, "-"), (found.sparsest, ":")]
+
+
+def _scores(axis: "Axes", found: CrossValidation) -> None:
+    weights = found.path.weights
+    axis.errorbar(weights, found.mean, found.standard_error, color="C0", lw=1, capsize=2)
+    labels = ("best", "sparsest within a standard error")
+    for (which, style), label in zip(_choices(found), labels, strict=True):
+        axis.plot(weights[which], found.mean[which], "o", color="k", ms=4)
+        axis.plot([], [], color="0.4", ls=style, label=label)
+    axis.set_ylabel("NLL left out, a value")
+    axis.legend(frameon=False, loc="upper right")
+
+
+def _name_lines(axis: "Axes", ends: np.ndarray, at: float, names: Sequence[str]) -> None:
+    """Each line's name at its end, moved apart where they would overlap."""
+    low, high = axis.get_ylim()
+    room = 0.05 * (high - low)
+    order = np.argsort(ends)
+    places = ends[order].astype(float)
+    for i in range(1, places.size):
+        places[i] = max(places[i], places[i - 1] + room)
+    places -= np.mean(places - ends[order])
+    for place, which in zip(places, order, strict=True):
+        axis.annotate(
+            names[which],
+            (at, float(place)),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=f"C{which % 10}",
+            va="center",
+            fontsize="small",
+            annotation_clip=False,
+        )
+
+
+def learning_curves(fit: Fit | LearningCurves) -> "Figure":
+    """Draws how well each step of a fit did, on the fitted data and on those for validation.
+
+    Above the mean NLL, below the mean squared error if there is one; a line marks where the
+    validation NLL was lowest. What the first twentieth of the steps, or a spike, had beyond the
+    rest is cut off.
+
+    **Arguments:**
+
+    - `fit`: a fit with `validation=...` or `curves=True`, or its curves.
+
+    Returns the Matplotlib figure. Raises `ValueError` where no curves were recorded, and for a
+    fit without a likelihood.
+    """
+    from matplotlib.figure import Figure
+
+    curves = fit.curves if isinstance(fit, Fit) else fit
+    if curves.train_nll is None:
+        raise ValueError("learning_curves: nothing to draw: there is no likelihood to measure by.")
+    panels = [
+        ("NLL [nats a value]", curves.train_nll, curves.validation_nll),
+        ("mean squared error", curves.train_mse, curves.validation_mse),
+    ]
+    if curves.train_mse is None and curves.validation_mse is None:
+        panels.pop()
+    figure = Figure(figsize=(8.0, 1.2 + 2.2 * len(panels)), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
+    for axis, (name, *pair) in zip(axes, panels, strict=True):
+        for curve, label in zip(pair, ("fitted", "validation"), strict=True):
+            if curve is not None:
+                axis.plot(np.where(np.isfinite(curve), curve, np.nan), label=label)
+        if curves.best_step is not None:
+            label = f"validation NLL lowest, step {curves.best_step}"
+            axis.axvline(curves.best_step, color="0.4", lw=1, ls="--", label=label)
+        axis.set_ylabel(name)
+        _cut_to_most(axis, pair)
+    axes[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    axes[-1].set_xlabel("step")
+    return figure
+
+
+def _cut_to_most(axis: "Axes", curves: list[np.ndarray | None]) -> None:
+    """Limits for what most steps show: starts and spikes would flatten the rest."""
+    shown = [curve[np.isfinite(curve)] for curve in curves if curve is not None]
+    shown = [curve for curve in shown if curve.size]
+    if not shown:
+        return
+    lowest = min(float(curve.min()) for curve in shown)
+    highest = max(float(np.quantile(curve[curve.size // 20 :], 0.98)) for curve in shown)
+    highest = max(highest, *(float(curve[-1]) for curve in shown))
+    margin = 0.05 * (highest - lowest) or 1.0
+    axis.set_ylim(lowest - margin, highest + margin)
 
 
 @eqx.filter_jit

@@ -8,7 +8,7 @@ import optimistix as optx
 from jaxtyping import Array, Float, PyTree
 
 from .._result import RESULTS
-from ._method import AbstractMethod, Record, new_record
+from ._method import AbstractMethod, Record, check_unscheduled, new_record
 from ._problem import Problem
 
 
@@ -37,7 +37,8 @@ class BFGS(AbstractMethod):
             raise ValueError(f"BFGS: max_steps {self.max_steps} is below 1.")
 
     def check(self, problem: Problem) -> None:
-        """Any objective with a gradient will do."""
+        """Any objective with a gradient will do, as long as it stays the same."""
+        check_unscheduled(problem, "BFGS")
         if not problem.is_gradient:
             raise ValueError(
                 "BFGS needs a gradient that belongs to the value, which a likelihood with "
@@ -68,7 +69,7 @@ class BFGS(AbstractMethod):
         first = record.steps == 0
         accepted = after.num_accepted_steps > before.num_accepted_steps
         usable = jnp.isfinite(outcome.total)
-        record = record.count(outcome).move(accepted & usable, theta, outcome)
+        record = record.count(outcome, trial).move(accepted & usable, theta, outcome)
         record = record.end(first & ~usable, RESULTS.start_failed)
         inverse = after.f_info.hessian_inv.pytree
         squared = jnp.maximum(record.gradient @ (inverse @ record.gradient), 0.0)

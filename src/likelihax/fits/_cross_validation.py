@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from .._data import AbstractData
 from .._parameters import resolve
-from ..objectives import NLL, AbstractObjective
+from ..objectives import NLL, AbstractObjective, as_sum
 from ..reductions import Mean
 from ..terms import AbstractPenalty
 from ._method import AbstractMethod
@@ -155,7 +155,8 @@ def _score(score: NLL, predictor: Any, data: Any) -> Array:
 
 
 def _is_mean(objective: AbstractObjective) -> bool:
-    return isinstance(objective, NLL) and not objective.is_density
+    parts = as_sum(objective).parts
+    return any(isinstance(part, NLL) and not part.is_density for part in parts)
 
 
 def _without(data: AbstractData, rows: np.ndarray) -> AbstractData:

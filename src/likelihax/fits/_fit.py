@@ -14,8 +14,11 @@ from ..objectives import AbstractObjective, ScalarObjective, Unknowns
 from ._bfgs import BFGS
 from ._levenberg_marquardt import LevenbergMarquardt
 from ._loop import Run, run
+from ._measure import Measure
 from ._method import AbstractMethod, new_record
 from ._problem import FORWARD_LIMIT, Problem
+from ._proximal_gradient import ProximalGradient
+from ._proximal_newton import ProximalNewton
 from ._report import Fit
 from ._start import StartError, begin_check, check_dtypes, check_trainable
 
@@ -32,6 +35,8 @@ def fit(
     key: Array | None = None,
     progress: bool | None = None,
     throw: bool = True,
+    validation: Any = None,
+    curves: bool | None = None,
 ) -> Fit:
     """Fits the trainable leaves of `predictor` to `data` by minimising `objective`.
 
@@ -42,11 +47,15 @@ def fit(
         frozen ones are not. With a function as objective, any pytree.
     - `data`: an `Experiment` or a `Dataset`; with a function as objective, anything.
     - `method`: by default `LevenbergMarquardt` for the NLL of a likelihood with a Fisher
-        information and at most 64 parameters, `BFGS` for other objectives.
+        information and at most 64 parameters, `BFGS` for other objectives; `ProximalNewton`
+        where there is a penalty with exact zeros.
     - `key`: a JAX random key, for methods that draw random numbers; these do not.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
     - `throw`: whether to raise where the objective cannot be evaluated at the start. If not,
         the `Fit` says so. Every other outcome is a `Fit` in any case; look at its `result`.
+    - `validation`: an `Experiment` or a `Dataset` that is not fitted, only measured at each step.
+    - `curves`: whether to measure `fit.curves`, which takes further evaluations at every step; by
+        default where there is `validation`.
 
     Raises `ValueError` for arguments that cannot be right. A user's interruption ends the fit
     with the best point so far.
@@ -57,7 +66,10 @@ def fit(
     unknowns = Unknowns(predictor, objective)
     size = check_trainable(unknowns)
     check_dtypes(predictor, data)
-    few = size <= FORWARD_LIMIT or isinstance(method, LevenbergMarquardt)
+    measure = _measure(predictor, validation, curves)
+    if objective.is_penalty:
+        method = _for_penalties(method, size)
+    few = size <= FORWARD_LIMIT or isinstance(method, LevenbergMarquardt | ProximalNewton)
     forward = few and not _reverse_only(predictor)
     mode = "forward" if forward else "reverse"
     prepared = map_nodes(AbstractSimulator, lambda node: node.differentiated(mode), unknowns)
@@ -66,7 +78,7 @@ def fit(
     method.check(problem)
     check = lambda: begin_check(problem.at(jnp.asarray(0)).unknowns, data)
     try:
-        done = run(method, problem, key, progress, check)
+        done = run(method, problem, key, progress, check, measure)
         if done.record.result == RESULTS.start_failed and throw:
             check()()
     except StartError:
@@ -74,6 +86,17 @@ def fit(
             raise
         done = _not_started(problem)
     return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds)
+
+
+def _measure(predictor: Any, validation: Any, curves: bool | None) -> Measure | None:
+    if curves is False and validation is not None:
+        raise ValueError("fit: validation is there for curves only: leave out curves=False.")
+    if not curves and validation is None:
+        return None
+    measure = Measure(validation)
+    check_dtypes(predictor, validation)
+    measure.check(predictor)
+    return measure
 
 
 def _reverse_only(predictor: Any) -> bool:
@@ -106,6 +129,17 @@ def _choose(method: AbstractMethod | None, problem: Problem, size: int) -> Abstr
     raise ValueError(
         f"fit: {size} parameters are too many for the methods that need no tuning. Choose one: "
         "method=likelihax.GradientDescent(optax.adam(1e-3), max_steps=...)."
+    )
+
+
+def _for_penalties(method: AbstractMethod | None, size: int) -> AbstractMethod:
+    if method is None:
+        return ProximalNewton() if size <= _DENSE_LIMIT else ProximalGradient()
+    if isinstance(method, ProximalNewton | ProximalGradient):
+        return method
+    raise ValueError(
+        f"fit: {type(method).__name__} cannot reach the exact zeros of a penalty, which has a kink "
+        "there. Use likelihax.ProximalNewton(), likelihax.ProximalGradient(), or leave it out."
     )
 
 

@@ -34,6 +34,10 @@ class GradientDescent(AbstractMethod):
     the gradient, per unit of the unconstrained, unit-scaled parameters, is at most
     `tolerance`; otherwise it uses all its steps and says so.
 
+    Where a weight is a schedule, the objective is another one at each step, and values do not
+    compare: the last usable point is kept, not the best, and it has converged only where the
+    weights are already those of the last step, `max_steps - 1`.
+
     **Arguments:**
 
     - `optimiser`: for instance `optax.adam(1e-2)`.
@@ -68,14 +72,19 @@ class GradientDescent(AbstractMethod):
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point; goes on from it, or half way back."""
-        outcome = problem.value_and_gradient(state.trial)
+        now = problem.at(record.steps)
+        outcome = now.value_and_gradient(state.trial)
         usable = jnp.isfinite(outcome.total)
         first = record.steps == 0
         length = jnp.sqrt(jnp.sum(outcome.gradient**2))
         converged = usable & (length <= self.tolerance)
-        # The point that converged is kept even where rounding makes an earlier one look better.
-        better = converged | (usable & (outcome.total < record.total))
-        record = record.count(outcome).move(better, state.trial, outcome)
+        if problem.objective.is_scheduled:
+            converged = converged & self._is_settled(problem, now)
+            better = usable
+        else:
+            # The point that converged is kept even where rounding makes an earlier one look better.
+            better = converged | (usable & (outcome.total < record.total))
+        record = record.count(outcome, state.trial).move(better, state.trial, outcome)
         record = record.end(first & ~usable, RESULTS.start_failed)
         record = record.end(converged, RESULTS.successful)
 
@@ -95,3 +104,13 @@ class GradientDescent(AbstractMethod):
             optimiser=jtu.tree_map(keep, optimiser, state.optimiser),
             unusable=unusable,
         )
+
+    def _is_settled(self, problem: Problem, now: Problem) -> Array:
+        """Whether a scheduled objective is the one that the fit is meant to end with."""
+        last = problem.at(jnp.asarray(self.max_steps - 1)).objective
+        same = jtu.tree_map(lambda a, b: jnp.all(a == b), *map(_arrays, (now.objective, last)))
+        return jnp.all(jnp.stack(jtu.tree_leaves(same)))
+
+
+def _arrays(tree: Any) -> Any:
+    return eqx.filter(tree, eqx.is_array)

@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 from jaxtyping import Array, Bool, Float, Int
 
 from .._result import RESULTS
-from ._method import AbstractMethod, Record, new_record
+from ._method import AbstractMethod, Record, check_unscheduled, new_record
 from ._problem import Linearisation, Problem
 
 # How long the first step may be, as a share of a unit step in every parameter: for the first
@@ -95,7 +95,8 @@ class LevenbergMarquardt(AbstractMethod):
             raise ValueError(f"LevenbergMarquardt: max_steps {self.max_steps} is below 1.")
 
     def check(self, problem: Problem) -> None:
-        """The objective must be the NLL of a regular likelihood."""
+        """The objective must be the NLL of a regular likelihood, and stay the same."""
+        check_unscheduled(problem, "LevenbergMarquardt")
         if not problem.has_curvature:
             raise ValueError(
                 "LevenbergMarquardt needs the summed NLL of a likelihood with a Fisher "
@@ -135,7 +136,7 @@ class LevenbergMarquardt(AbstractMethod):
         )
         gain = jnp.where(closer, state.step.predicted, actual)
         radius = jnp.where(first, _first_radius(model, state), _next_radius(state, gain))
-        record = record.count(outcome).move(accept, state.trial, outcome)
+        record = record.count(outcome, state.trial).move(accept, state.trial, outcome)
         model = jtu.tree_map(lambda a, b: jnp.where(accept, a, b), model, state.model)
         step = _propose(model, radius)
         rank = jnp.maximum(state.rank, model.rank)

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array
 
 from .._compile import compiled
 from .._progress import Progress
 from .._result import RESULTS
+from ._measure import Measure, blank
 from ._method import AbstractMethod, Record
 from ._problem import Problem
 
@@ -34,12 +37,16 @@ def run(
     key: Array | None,
     progress: bool | None,
     check: Callable[[], Callable[[], None]],
+    measure: Measure | None = None,
 ) -> Run:
     """Iterates until the method ends, gives up, or the user interrupts.
 
-    `check` begins a check of the start and returns what finishes it; see `compiled`.
+    `check` begins a check of the start and returns what finishes it; see `compiled`. `measure`
+    says what to measure at each point besides the objective.
     """
-    chunk, arrays, fresh = compiled(_advance, method, problem, key, initial=_initial, check=check)
+    chunk, arrays, fresh = compiled(
+        _advance, method, problem, key, measure, initial=_initial, check=check
+    )
     record, state, _ = chunk.carry
     steps = 0
     started = time.perf_counter()
@@ -64,20 +71,33 @@ def run(
     return Run(record, chunk.seconds if fresh else 0.0, seconds)
 
 
-def _initial(method: AbstractMethod, problem: Problem, key: Array | None) -> Any:
+def _initial(
+    method: AbstractMethod, problem: Problem, key: Array | None, measure: Measure | None
+) -> Any:
     record, state = method.init(problem, key)
+    if measure is not None:
+        curves = blank(measure(problem.at(record.steps), record.theta), method.max_steps)
+        record = replace(record, curves=curves)
     return record, state, jnp.asarray(0)
 
 
-def _advance(method: AbstractMethod, problem: Problem, key: Array | None, carry: Any) -> Any:
+def _advance(
+    method: AbstractMethod,
+    problem: Problem,
+    key: Array | None,
+    measure: Measure | None,
+    carry: Any,
+) -> Any:
     record, state, limit = carry
+
+    def begin() -> Any:
+        fresh, state = method.init(problem, key)
+        nothing = jtu.tree_map(lambda curve: jnp.full_like(curve, jnp.inf), record.curves)
+        return replace(fresh, curves=nothing), state
+
     # The first chunk starts from zeros: to begin inside the one compiled function is cheaper
     # than to compile another for the beginning.
-    record, state = jax.lax.cond(
-        record.steps == 0,
-        lambda: method.init(problem, key),
-        lambda: (record, state),
-    )
+    record, state = jax.lax.cond(record.steps == 0, begin, lambda: (record, state))
 
     def unfinished(carry: Any) -> Array:
         record, _ = carry
@@ -85,10 +105,22 @@ def _advance(method: AbstractMethod, problem: Problem, key: Array | None, carry:
 
     def step(carry: Any) -> Any:
         record, state = method.step(problem, *carry)
+        if measure is not None:
+            record = _drawn(record, method, problem, measure)
+        record = record.between_steps()
         exhausted = record.steps >= method.max_steps
         return record.end(exhausted, RESULTS.steps_used_up), state
 
     return jax.lax.while_loop(unfinished, step, (record, state))
+
+
+def _drawn(record: Record, method: AbstractMethod, problem: Problem, measure: Measure) -> Record:
+    if record.trial is None:
+        raise ValueError(
+            f"{type(method).__name__} does not say which points it evaluates, so that there are no "
+            "learning curves to draw: let its step call record.count(outcome, point)."
+        )
+    return record.draw(measure(problem.at(record.steps - 1), record.trial))
 
 
 def _chunk_size(notes: dict[str, float]) -> int:

@@ -1,6 +1,7 @@
 """What a fitting method is, and what every method keeps account of."""
 
 import abc
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._result import RESULTS
+from ._measure import Measured, put
 from ._problem import Outcome, Problem
 
 
@@ -25,6 +27,8 @@ class Record(eqx.Module):
     - `history`: the objective at each evaluated point; infinite where unusable.
     - `done`: whether the method has ended.
     - `result`: how.
+    - `trial`: inside a step, the point that was just evaluated, if the method said which.
+    - `curves`: what was measured at each evaluated point, if anything was asked for.
     """
 
     theta: Float[Array, " size"]
@@ -37,22 +41,35 @@ class Record(eqx.Module):
     history: Float[Array, " max_steps"]
     done: Bool[Array, ""]
     result: RESULTS
+    trial: Float[Array, " size"] | None = None
+    curves: Measured | None = None
 
-    def count(self, outcome: Outcome) -> "Record":
-        """The account after one more evaluation; nothing else changes."""
+    def count(self, outcome: Outcome, trial: Float[Array, " size"] | None = None) -> "Record":
+        """The account after one more evaluation, at `trial`; the best point does not change.
+
+        Only learning curves need to know where it was.
+        """
         count = lambda flag: flag.astype(self.steps.dtype)
-        return Record(
-            theta=self.theta,
-            total=self.total,
-            gradient=self.gradient,
+        return replace(
+            self,
             steps=self.steps + 1,
             failed_solves=self.failed_solves + count(outcome.failed_solve),
             value_nans=self.value_nans + count(outcome.value_nan),
             gradient_nans=self.gradient_nans + count(outcome.gradient_nan),
             history=jax.lax.dynamic_update_index_in_dim(self.history, outcome.total, self.steps, 0),
-            done=self.done,
-            result=self.result,
+            trial=trial,
         )
+
+    def draw(self, measured: Measured) -> "Record":
+        """The account with one more point on every curve: the one that was counted last."""
+        assert self.curves is not None
+        at = self.steps - 1
+        usable = jnp.isfinite(self.history[at])
+        return replace(self, curves=put(self.curves, measured, at, usable))
+
+    def between_steps(self) -> "Record":
+        """The account without the point that was evaluated, which no later step looks at."""
+        return replace(self, trial=None)
 
     def move(self, better: Bool[Array, ""], theta: Array, outcome: Outcome) -> "Record":
         """The account with the best point replaced where `better`."""
@@ -97,6 +114,15 @@ def new_record(theta: Float[Array, " size"], max_steps: int) -> Record:
         done=jnp.asarray(False),
         result=RESULTS.successful,
     )
+
+
+def check_unscheduled(problem: Problem, name: str) -> None:
+    """Raises `ValueError` where a weight depends on the step: values do not compare then."""
+    if problem.objective.is_scheduled:
+        raise ValueError(
+            f"{name} compares values of different steps, which is no use where a weight depends on "
+            "the step. Use method=likelihax.GradientDescent(...), or give the weight as a number."
+        )
 
 
 class AbstractMethod(eqx.Module):

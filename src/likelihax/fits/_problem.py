@@ -108,8 +108,12 @@ class Problem(eqx.Module):
         """Whether what the objective gives as its gradient is one, so that values confirm it."""
         return self.objective.is_gradient(self.predictor)
 
-    def linearise(self, theta: Float[Array, " size"]) -> Linearisation:
-        """The objective, its gradient and the curvature of its likelihoods, in one pass."""
+    def linearise(self, theta: Float[Array, " size"], expected: bool = False) -> Linearisation:
+        """The objective, its gradient and the curvature of its likelihoods, in one pass.
+
+        With `expected` the curvature is the information, where that is near the Hessian at the
+        optimum; without, it is what makes steps from a bad start shorter.
+        """
 
         def outputs(theta: Array) -> tuple[Any, Any]:
             now = resolve(unpack(theta, self.unknowns))
@@ -119,7 +123,8 @@ class Problem(eqx.Module):
         stacked, jacobians, seen = _forward_jacobian(outputs, theta)
         losses = self.objective.losses(self.predictor)
         assert losses is not None
-        parts = [_linearised(*each) for each in zip(losses, stacked, jacobians, seen, strict=True)]
+        each = zip(losses, stacked, jacobians, seen, strict=True)
+        parts = [_linearised(*arguments, expected) for arguments in each]
         return _together(parts, [each.result for each in seen])
 
 
@@ -134,13 +139,18 @@ class _Part(NamedTuple):
     share: Array | None
 
 
-def _linearised(loss: CurvedLoss, stacked: Array, jacobian: Array, seen: Observations) -> _Part:
+def _linearised(
+    loss: CurvedLoss, stacked: Array, jacobian: Array, seen: Observations, expected: bool
+) -> _Part:
     tuple_of = lambda array: tuple(array[i] for i in range(array.shape[0]))
     kernel = lambda stacked: loss.kernel(tuple_of(stacked), seen.values)
     # The kernel is elementwise, so one tangent of ones an output gives its score.
     each, pullback = jax.vjp(kernel, stacked)
     (score,) = pullback(jnp.ones_like(each))
-    curvature = loss.curvature(tuple_of(stacked), seen.values)
+    if expected and not loss.majorises:
+        curvature = loss.information(tuple_of(stacked))
+    else:
+        curvature = loss.curvature(tuple_of(stacked), seen.values)
     lower = cholesky(curvature)
     weights = seen.weights[None]
     slopes = jnp.where(weights[..., None] > 0, (weights * score)[..., None] * jacobian, 0.0)

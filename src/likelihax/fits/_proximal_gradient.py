@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 from jaxtyping import Array, Bool, Float
 
 from .._result import RESULTS
-from ._method import AbstractMethod, Record, new_record
+from ._method import AbstractMethod, Record, check_unscheduled, new_record
 from ._penalties import Penalties, penalties_of, smooth
 from ._problem import Outcome, Problem
 
@@ -102,7 +102,7 @@ class ProximalGradient(AbstractMethod):
         outcome = eqx.tree_at(
             lambda o: (o.total, o.gradient), here, (whole, slope * penalties.unit)
         )
-        record = record.count(outcome).move(accept, theta, outcome)
+        record = record.count(outcome, theta).move(accept, theta, outcome)
         record = record.end(first & ~usable, RESULTS.start_failed)
 
         after = _onward(state, seen, whole, accept, lower, fits, first)
@@ -119,6 +119,7 @@ class ProximalGradient(AbstractMethod):
 
 def check_penalised(problem: Problem, name: str) -> None:
     """Raises `ValueError` where a proximal method has nothing smooth to work on."""
+    check_unscheduled(problem, name)
     if not problem.is_gradient:
         raise ValueError(
             f"{name} needs a gradient that belongs to the value, which a likelihood with BetaNLL "

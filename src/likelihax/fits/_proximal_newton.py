@@ -108,7 +108,7 @@ class ProximalNewton(AbstractMethod):
         outcome = eqx.tree_at(
             lambda o: (o.total, o.gradient), here, (whole, slope * penalties.unit)
         )
-        record = record.count(outcome).move(accept, theta, outcome)
+        record = record.count(outcome, theta).move(accept, theta, outcome)
 
         shorter = eqx.tree_at(lambda s: s.way.share, state, 0.5 * state.way.share)
         choose = lambda new, old: jnp.where(accept, new, old)

@@ -20,6 +20,7 @@ from .._information import (
 from .._parameters import Label, natural, resolve, unpack
 from .._result import RESULTS, describe
 from ..objectives import NLL, AbstractObjective, Unknowns
+from ._curves import LearningCurves, curves_of
 from ._method import AbstractMethod, Record
 from ._problem import Problem
 from ._table import html_table, text_table
@@ -95,13 +96,18 @@ class Fit:
         return np.asarray(self.record.history)[: self.steps]
 
     @cached_property
+    def curves(self) -> LearningCurves:
+        """What was measured at each evaluated point; `ValueError` if nothing was asked for."""
+        return curves_of(self.problem, self.record)
+
+    @cached_property
     def predictor(self) -> Any:
         """The fitted predictor: the one given, with its parameters at the estimates."""
         return self.unknowns.predictor
 
     @cached_property
     def objective(self) -> AbstractObjective:
-        """The objective as it was at the last step, its own parameters at the estimates."""
+        """The objective as it was where the estimates are from, its own parameters there too."""
         return self._unknowns_now.objective
 
     @cached_property
@@ -135,7 +141,7 @@ class Fit:
     def breakdown(self) -> dict[str, float]:
         """The named parts of the objective at the estimates."""
         parts = _breakdown(self._unknowns_now, self.data)
-        return {name: float(part) for name, part in parts.items()}
+        return {name: float(part) for name, part in parts}
 
     def covariance(
         self,
@@ -230,7 +236,9 @@ class Fit:
 
     @property
     def _unknowns_now(self) -> Unknowns:
-        now = self.unknowns.objective.at(self.steps)
+        # Where a weight is a schedule, the last usable point is the one that was kept.
+        usable = np.flatnonzero(np.isfinite(self.history))
+        now = self.unknowns.objective.at(int(usable[-1]) if usable.size else 0)
         return Unknowns(self.unknowns.predictor, now)
 
     def _nothing_known(self) -> Covariance:
@@ -271,7 +279,7 @@ _rows = eqx.filter_jit(expected_rows)
 
 
 @eqx.filter_jit
-def _breakdown(unknowns: Unknowns, data: Any) -> dict[str, Array]:
+def _breakdown(unknowns: Unknowns, data: Any) -> list[tuple[str, Array]]:
     now = resolve(unknowns)
-    parts: dict[str, Array] = now.objective.breakdown(now.predictor, data)
-    return parts
+    # In pairs: out of a compiled function, a dictionary would come sorted by its names.
+    return list(now.objective.breakdown(now.predictor, data).items())

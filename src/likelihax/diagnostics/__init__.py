@@ -1,0 +1,5 @@
+"""Diagnostics: what a fit shows of itself, said in words."""
+
+from ._learning_curves import Diagnosis as Diagnosis
+from ._learning_curves import Finding as Finding
+from ._learning_curves import diagnose as diagnose
