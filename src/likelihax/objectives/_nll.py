@@ -87,6 +87,11 @@ class NLL(AbstractObjective):
         """Whether the reduction is a `Sum`."""
         return isinstance(self.reduction, Sum)
 
+    @property
+    def has_kinks(self) -> bool:
+        """Whether the reduction has."""
+        return self.reduction.has_kinks
+
     def is_gradient(self, predictor: Predictor) -> bool:
         """Not where the likelihood deliberately gives another one."""
         return predictor.likelihood.is_gradient

@@ -85,6 +85,11 @@ class AbstractObjective(eqx.Module):
         return False
 
     @property
+    def has_kinks(self) -> bool:
+        """Whether its minimum is to be expected where it has no gradient."""
+        return False
+
+    @property
     def is_scheduled(self) -> bool:
         """Whether a weight depends on the step of the fit."""
         return False
@@ -195,6 +200,11 @@ class WeightedSum(AbstractObjective):
             for part, weight in zip(self.parts, self.weights, strict=True)
             if part.title == "NLL"
         )
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether any part has."""
+        return any(part.has_kinks for part in self.parts)
 
     @property
     def is_scheduled(self) -> bool:

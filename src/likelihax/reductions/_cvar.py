@@ -62,6 +62,11 @@ class CVaR(AbstractReduction):
         """Not with smoothing, which adds an entropy."""
         return not self.smoothing
 
+    @property
+    def has_kinks(self) -> bool:
+        """Not with smoothing."""
+        return not self.smoothing
+
     def reduce(self, losses: Array, weights: Array) -> Array:
         """The least of the formula above over all thresholds."""
         mass = _without_largest(losses, weights, self.drop)

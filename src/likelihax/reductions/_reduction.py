@@ -28,6 +28,11 @@ class AbstractReduction(eqx.Module):
         """Whether the number is the sum of the losses, each times its derivative in that loss."""
         return True
 
+    @property
+    def has_kinks(self) -> bool:
+        """Whether the number has kinks where the losses have none."""
+        return False
+
     def __call__(self, losses: ArrayLike, weights: ArrayLike | None = None) -> Array:
         """The reduced loss, a scalar in the dtype of `losses`.
 

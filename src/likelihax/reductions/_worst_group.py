@@ -49,6 +49,11 @@ class WorstGroup(AbstractReduction):
         """The weight of a group, on average."""
         return jnp.sum(weights) / self.num_groups
 
+    @property
+    def has_kinks(self) -> bool:
+        """Where another group becomes the worst."""
+        return True
+
     def means(self, losses: Array, weights: Array) -> Array:
         """The mean of each group; minus infinity where none of it has a weight."""
         groups = self.groups.reshape(-1)
