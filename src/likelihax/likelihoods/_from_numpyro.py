@@ -117,7 +117,7 @@ class FromNumPyro(AbstractLikelihood):
     def _name(self) -> str:
         return getattr(self.family, "__name__", repr(self.family))
 
-    def _argument(self, name: str, given: Source) -> Argument:
+    def _argument(self, name: str, given: Any) -> Argument:
         constraint = getattr(self.family, "arg_constraints", {}).get(name, constraints.real)
         what = f"{self._name}: {name}"
         if constraint.event_dim:

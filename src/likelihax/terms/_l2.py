@@ -51,7 +51,7 @@ class L2(AbstractTerm):
 
     def losses(self, predictor: Any) -> tuple[CurvedLoss, ...]:
         """One square for each number."""
-        return (_HalfSquare(),)
+        return (HalfSquare(),)
 
     def observations(self, predictor: Any, data: Any) -> tuple[Observations, ...]:
         """Each number beside zero."""
@@ -65,7 +65,7 @@ class L2(AbstractTerm):
 
 
 @final
-class _HalfSquare(eqx.Module):
+class HalfSquare(eqx.Module):
     @property
     def majorises(self) -> bool:
         return False
