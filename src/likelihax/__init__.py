@@ -24,6 +24,7 @@ from ._predictor import Predictor as Predictor
 from ._result import RESULTS as RESULTS
 from .diagnostics import diagnose as diagnose
 from .fits import BFGS as BFGS
+from .fits import Bundle as Bundle
 from .fits import Fit as Fit
 from .fits import GradientDescent as GradientDescent
 from .fits import LevenbergMarquardt as LevenbergMarquardt

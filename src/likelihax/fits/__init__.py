@@ -1,6 +1,7 @@
 """Fits: one verb, `fit`, over exchangeable methods, one file a method."""
 
 from ._bfgs import BFGS as BFGS
+from ._bundle import Bundle as Bundle
 from ._cross_validation import CrossValidation as CrossValidation
 from ._cross_validation import cross_validate as cross_validate
 from ._curves import LearningCurves as LearningCurves

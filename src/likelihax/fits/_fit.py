@@ -12,6 +12,7 @@ from .._result import RESULTS
 from ..models import AbstractSimulator
 from ..objectives import AbstractObjective, ScalarObjective, Unknowns
 from ._bfgs import BFGS
+from ._bundle import Bundle
 from ._levenberg_marquardt import LevenbergMarquardt
 from ._loop import Run, run
 from ._measure import Measure
@@ -22,6 +23,8 @@ from ._proximal_newton import ProximalNewton
 from ._report import Fit
 from ._start import StartError, begin_check, check_dtypes, check_trainable
 
+# A bundle's time for a step grows with the cube of the number of parameters.
+_BUNDLE_LIMIT = 64
 # Beyond this, a dense approximation of the Hessian is no longer a sensible default.
 _DENSE_LIMIT = 2000
 
@@ -47,8 +50,8 @@ def fit(
         frozen ones are not. With a function as objective, any pytree.
     - `data`: an `Experiment` or a `Dataset`; with a function as objective, anything.
     - `method`: by default `LevenbergMarquardt` for the NLL of a likelihood with a Fisher
-        information and at most 64 parameters, `BFGS` for other objectives; `ProximalNewton`
-        where there is a penalty with exact zeros.
+        information and at most 64 parameters, `BFGS` for other objectives; `Bundle` where there
+        are kinks, `ProximalNewton` where there is a penalty with exact zeros.
     - `key`: a JAX random key, for methods that draw random numbers; these do not.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
     - `throw`: whether to raise where the objective cannot be evaluated at the start. If not,
@@ -122,6 +125,8 @@ def _choose(method: AbstractMethod | None, problem: Problem, size: int) -> Abstr
             f"fit: unknown method {method!r}: give likelihax.LevenbergMarquardt(), "
             "likelihax.BFGS() or likelihax.GradientDescent(optimiser), or leave it out."
         )
+    if problem.objective.has_kinks and size <= _BUNDLE_LIMIT:
+        return Bundle()
     if problem.forward and problem.has_curvature:
         return LevenbergMarquardt()
     if size <= _DENSE_LIMIT:
