@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from jax import Array
 from scipy.optimize import linprog, lsq_linear
 
 import likelihax as lhx
@@ -19,6 +20,13 @@ LEVELS = (0.5, 0.9, 0.99)
 
 class Line(eqx.Module):
     weights: lhx.Parameter
+
+    def __call__(self, rows):
+        return rows @ self.weights
+
+
+class Two(eqx.Module):
+    weights: Array
 
     def __call__(self, rows):
         return rows @ self.weights
@@ -162,16 +170,20 @@ def test_quantile_regression_is_the_linear_programme(quantile):
     assert abs(result.nll - expected) < 1e-8
 
 
-def test_a_fitted_laplace_scale_is_best():
-    """With the scale given it is a linear programme, and in the scale there is one minimum."""
-    rows, values = regression(9, 100, 3, "heavy")
+@pytest.mark.parametrize("seed", [0, 1, 2, 5])
+def test_far_cuts_do_not_pass_for_kinks(seed):
+    """With a fitted scale it is not convex, and cuts from afar may seem to bound what they do not.
+
+    With the scale given it is a linear programme, and in the scale there is one minimum.
+    """
+    rows, values = regression(seed, 50, 2)
     for start in (1.0, 30.0, 0.03):
         likelihood = likelihoods.Laplace(lhx.positive(start))
-        found = fit(reductions.CVaR(0.8), likelihood, rows, values)
+        found = fit(reductions.CVaR(0.9), likelihood, rows, values)
         assert found.success
         scale = found.estimates["scale"]
         here, below, above = (
-            least_cvar(rows, values, 0.8, scale * factor) for factor in (1.0, 0.999, 1.001)
+            least_cvar(rows, values, 0.9, scale * factor) for factor in (1.0, 0.999, 1.001)
         )
         assert abs(found.nll - here) < 1e-7
         assert found.nll < min(below, above) + 1e-7
@@ -246,17 +258,6 @@ def test_a_curved_valley_with_a_kink_along_it():
     np.testing.assert_allclose(found.predictor, [1.0, 1.0], atol=1e-3)
 
 
-def test_a_far_cut_does_not_pass_for_a_kink():
-    """The cut taken at the start meets the objective where that only slopes on downwards."""
-
-    def function(x):
-        return jnp.where(x[0] < -2, -2 * x[0] - 3.9, jnp.abs(x[0] - 4) / 10 - 0.5)
-
-    found = own(function, [-3.0])
-    assert found.success
-    np.testing.assert_allclose(found.predictor, [4.0], atol=1e-6)
-
-
 @pytest.mark.parametrize(("start", "nearest", "least"), [(0.4, 1.0, 0.0), (-0.9, -2.0, 0.5)])
 def test_the_nearer_of_two_minima(start, nearest, least):
     function = lambda x: jnp.minimum(jnp.abs(x[0] - 1), jnp.abs(x[0] + 2) + 0.5)
@@ -294,6 +295,7 @@ def test_a_start_at_the_minimum(start):
     assert found.steps < 20
 
 
+@pytest.mark.slow
 def test_as_many_parameters_as_it_is_meant_for():
     size = 12
     rows, values = regression(13, 300, size)
@@ -323,17 +325,12 @@ def test_arguments_that_cannot_be_right():
 
 
 def test_a_gradient_that_is_none_is_refused():
-    class Both(eqx.Module):
-        outputs: lhx.Parameter
-
-        def __call__(self, x):
-            return jnp.stack([x * self.outputs[0], x * self.outputs[1]], axis=-1)[:, None, :]
-
-    likelihood = likelihoods.BetaNLL(likelihoods.Normal(scale=lhx.predicted()))
-    predictor = lhx.Predictor(Both(lhx.real(np.ones(2))), likelihood)
-    data = lhx.Dataset(np.arange(5.0), np.arange(5.0))
+    remedy = likelihoods.BetaNLL()
+    likelihood = likelihoods.Normal(scale=lhx.predicted(), gradient=remedy)
+    rows, values = regression(14, 20, 2)
+    predictor = lhx.Predictor(Two(jnp.zeros((2, 2))), likelihood)
     with pytest.raises(ValueError, match="GradientDescent"):
-        lhx.fit(lhx.NLL(), predictor, data, method=Bundle())
+        lhx.fit(lhx.NLL(), predictor, lhx.Dataset(rows, values), method=Bundle())
 
 
 # --------------------------------------------------------------------------- the small programmes

@@ -3,3 +3,5 @@
 from ._ode import ODE as ODE
 from ._simulator import AbstractSimulator as AbstractSimulator
 from ._simulator import Simulation as Simulation
+from ._spline import Spline as Spline
+from ._surrogate import Surrogate as Surrogate
