@@ -190,7 +190,7 @@ def _folds(data: AbstractData, num_folds: int, folds: Any, key: Array | None) ->
             f"cross_validate: folds must be one whole number for each of {rows} rows, from 0 "
             "without gaps, and at least two of them."
         )
-    measured = np.asarray(data.observed).reshape(rows, -1).any(axis=1)
+    measured = np.atleast_1d(np.any(np.asarray(data.observed).reshape(rows, -1), axis=1))
     for fold in np.unique(found):
         if not measured[found == fold].any() or not measured[found != fold].any():
             raise ValueError(f"cross_validate: nothing was measured in fold {fold}, or but in it.")

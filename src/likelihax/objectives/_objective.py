@@ -91,11 +91,11 @@ class AbstractObjective(eqx.Module):
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether a weight depends on the step of the fit."""
+        """Whether it, or a weight in it, depends on the step of the fit."""
         return False
 
     def at(self, step: Any) -> "AbstractObjective":
-        """The objective with every schedule replaced by its weight at a step of a fit."""
+        """What the objective is at a step of a fit, where it depends on that."""
         return self
 
     def is_gradient(self, predictor: Any) -> bool:
@@ -208,13 +208,15 @@ class WeightedSum(AbstractObjective):
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether any weight is a schedule."""
-        return any(_is_schedule(weight) for weight in self.weights)
+        """Whether any weight is a schedule, or any part depends on the step."""
+        scheduled = any(_is_schedule(weight) for weight in self.weights)
+        return scheduled or any(part.is_scheduled for part in self.parts)
 
     def at(self, step: Any) -> "WeightedSum":
-        """Every schedule replaced by its weight at a step."""
+        """Every schedule replaced by its weight at a step, every part by what it is there."""
         now = (w(step) if _is_schedule(w) else w for w in self.weights)
-        return WeightedSum(self.parts, tuple(jnp.asarray(w) for w in now))
+        parts = tuple(part.at(step) for part in self.parts)
+        return WeightedSum(parts, tuple(jnp.asarray(w) for w in now))
 
     def is_gradient(self, predictor: Any) -> bool:
         """Whether every part's is."""
