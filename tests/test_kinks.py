@@ -258,6 +258,18 @@ def test_a_curved_valley_with_a_kink_along_it():
     np.testing.assert_allclose(found.predictor, [1.0, 1.0], atol=1e-3)
 
 
+def test_cuts_that_are_wrong_do_little_harm():
+    """Two kinks along curves: it is slow here, gets near all the same, and says that it is slow."""
+
+    def function(x):
+        bends = jnp.abs(x[1:] - 2 * x[:-1] ** 2 + 1)
+        return 0.25 * (x[0] - 1) ** 2 + jnp.sum(bends)
+
+    found = own(function, [-1.0, 1.0, 1.0])
+    assert bool(found.result == lhx.RESULTS.steps_used_up)
+    assert found.nll < 2e-3
+
+
 @pytest.mark.parametrize(("start", "nearest", "least"), [(0.4, 1.0, 0.0), (-0.9, -2.0, 0.5)])
 def test_the_nearer_of_two_minima(start, nearest, least):
     function = lambda x: jnp.minimum(jnp.abs(x[0] - 1), jnp.abs(x[0] + 2) + 0.5)
@@ -276,9 +288,10 @@ def test_points_that_are_unusable_are_stepped_back_from():
 
 
 def test_nothing_is_called_converged_that_is_not():
-    at_a_wall = own(lambda x: jnp.where(x[0] > 0.5, jnp.inf, -x[0]), [0.0])
+    at_a_wall = own(lambda x: jnp.where(x[0] > 0.5, jnp.inf, -x[0]) + x[1] ** 2, [-3.0, 1.0])
     assert bool(at_a_wall.result == lhx.RESULTS.stalled)
     assert at_a_wall.nll < -0.499
+    assert at_a_wall.steps < 150
     bottomless = own(lambda x: x[0] + jnp.abs(x[1]), [1.0, 1.0])
     assert not bottomless.success
     few = own(lambda x: jnp.sum(jnp.abs(x - 3)), [0.0, 0.0], Bundle(max_steps=4))

@@ -104,7 +104,7 @@ class Bundle(AbstractMethod):
     - `tolerance`: the root of twice the gap, in nats, that is good enough.
     - `max_steps`: after how many evaluations to give up.
 
-    A digit takes about two steps a parameter, and the time of a step grows with the cube of their
+    A digit takes one or two steps a parameter, and the time of a step grows with the cube of their
     number: beyond some tens of parameters, smooth the kinks and use `BFGS`.
     """
 
