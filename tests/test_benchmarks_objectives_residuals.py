@@ -45,22 +45,3 @@ def test_the_standard_error_of_the_scale():
     # Two places in each of 24 intervals; the scale costs what the curve takes up as well.
     least = fit.estimates["scale"] / np.sqrt(2 * 48)
     assert 1.0 < fit.standard_errors()["scale"] / least < 1.3
-
-
-@pytest.mark.slow
-def test_collocation_leads_to_the_optimum_that_shooting_misses():
-    found = figures(residuals.lynx_hare())
-    assert all(row.met for row in found.values())
-    alone = found["shooting alone: NLL above the optimum"].value
-    np.testing.assert_allclose(alone, 0.67411 + 42.74056, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_the_balance_of_energy_helps():
-    found = figures(residuals.pendulum(range(4)))
-    assert all(row.met for row in found.values())
-    with_balance = found["with: error of damping [1/s]"].value
-    assert with_balance < found["without: error of damping [1/s]"].value
-    # No fit knows more than the whole equation says: its own error is that of four draws.
-    whole = found["whole equation: error of speed [rad/s]"].value
-    assert whole < found["with: error of speed [rad/s]"].value

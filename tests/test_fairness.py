@@ -14,6 +14,9 @@ import likelihax as lhx
 from likelihax import likelihoods as lk
 from likelihax.terms import DemographicParity, Entropy, EqualisedOdds
 
+# Each compiles fits of its own: minutes in all.
+pytestmark = pytest.mark.slow
+
 N = 90
 RANDOM = np.random.default_rng(0)
 GROUPS = RANDOM.integers(0, 3, N)

@@ -14,6 +14,9 @@ from likelihax import likelihoods, reductions
 from likelihax.fits._bundle import Bundle
 from likelihax.fits._interior_point import Programme, solve
 
+# Each compiles fits of its own: minutes in all.
+pytestmark = pytest.mark.slow
+
 SCALE = 0.7
 LEVELS = (0.5, 0.9, 0.99)
 

@@ -15,6 +15,9 @@ from likelihax.fits import LearningCurves, Problem, _loop, new_record
 from likelihax.fits._measure import Measure
 from likelihax.objectives import Unknowns
 
+# Each compiles fits of its own: minutes in all.
+pytestmark = pytest.mark.slow
+
 NOISE = 0.5
 RATE = 2e-3
 

@@ -24,6 +24,9 @@ from likelihax.terms import (
     nonnegative,
 )
 
+# Each compiles fits of its own: minutes in all.
+pytestmark = pytest.mark.slow
+
 Normal = lhx.likelihoods.Normal
 KNOTS = np.array([0.0, 0.4, 1.0, 1.3, 2.0, 2.2, 3.0])
 STATES = np.column_stack([np.cos(2 * KNOTS), 1.5 + np.sin(KNOTS)])
