@@ -311,6 +311,21 @@ def test_a_start_at_the_minimum(start):
     assert found.steps < 20
 
 
+def test_a_parameter_that_does_not_matter():
+    found = own(lambda x: jnp.abs(x[0] - 1) + 0 * x[1], [30.0, 2.0])
+    assert found.success
+    np.testing.assert_allclose(found.predictor, [1.0, 2.0], atol=1e-7)
+
+
+def test_parameters_whose_slopes_are_far_apart():
+    def function(x):
+        return 1e6 * jnp.abs(x[0] - 1) + 1e-3 * x[1] ** 2 + jnp.abs(x[2])
+
+    found = own(function, [0.0, 100.0, 1.0])
+    assert found.success
+    assert found.nll < 1e-8
+
+
 @pytest.mark.slow
 def test_as_many_parameters_as_it_is_meant_for():
     size = 12

@@ -1,11 +1,10 @@
 """A bundle method, for objectives with kinks and few parameters."""
 
-import math
 from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from .._result import RESULTS
 from ._interior_point import Programme, solve
@@ -16,7 +15,7 @@ from ._problem import Outcome, Problem
 _SHARE = 0.5
 # From this share of its half-width on, a point counts as on the edge of the box.
 _EDGE = 0.999
-# Slopes in different parameters that are within this factor of their mean count as alike.
+# Slopes in different parameters that are within this factor of the steepest count as alike.
 _ALIKE = 10.0
 
 
@@ -66,7 +65,6 @@ class _State(eqx.Module):
 
     - `radius`: half the width of the box, in unit steps.
     - `leaning`: how much of all gradients, each of length one, fell to each parameter.
-    - `idle`: for how many steps no point has been better.
     """
 
     trial: Float[Array, " size"]
@@ -74,7 +72,6 @@ class _State(eqx.Module):
     cuts: _Cuts
     lowest: _Lowest
     leaning: Float[Array, " size"]
-    idle: Int[Array, ""]
 
 
 @final
@@ -94,7 +91,8 @@ class Bundle(AbstractMethod):
     is a bound for a convex objective. The second is for any other, of which far cuts say
     nothing: some mixture of the gradients next to the best point is as good as zero. Like the
     tolerance of `BFGS`, this one is in nats of the sum: for a mean of values it is divided by their
-    number. Where the objective is smooth, `tolerance` is a distance in standard errors.
+    number. Where the objective is smooth, `tolerance` is a distance in standard errors. A unit
+    step is longer in a parameter in which slopes are less than a tenth of the steepest.
 
     A cut above the best value shows that the objective is not convex. It is bent down, or left out
     if its point is far away.
@@ -139,7 +137,6 @@ class Bundle(AbstractMethod):
             # Neither near nor on the edge: the first step leaves the radius as it is.
             lowest=_Lowest(zero, zero + 0.5, nothing),
             leaning=zeros,
-            idle=jnp.asarray(0),
         )
         return new_record(theta, self.max_steps), state
 
@@ -168,8 +165,7 @@ class Bundle(AbstractMethod):
         probe = record.theta - 0.5 * near * units * slope / _nonzero(jnp.max(jnp.abs(slope)))
         trial = jnp.where(doubted & ~known(probe), probe, onward)
 
-        idle = jnp.where(better, 0, state.idle + 1)
-        stuck = known(trial) | ~jnp.all(jnp.isfinite(trial)) | (idle > 10 * trial.size + 50)
+        stuck = known(trial) | ~jnp.all(jnp.isfinite(trial))
         record = record.end(first & ~usable, RESULTS.start_failed)
         record = record.end(proven, RESULTS.successful)
         record = record.end(stuck, RESULTS.stalled)
@@ -183,7 +179,6 @@ class Bundle(AbstractMethod):
             cuts=eqx.tree_at(lambda c: (c.kept, c.slack), cuts, (kept, slack)),
             lowest=eqx.tree_at(lambda low: low.reach, lowest, reach),
             leaning=leaning,
-            idle=idle,
         )
 
     def _verdict(
@@ -216,15 +211,14 @@ def _squared_cosines(gradient: Array) -> Array:
 
 
 def _units(leaning: Array, steps: Array) -> Array:
-    """How long a unit step is taken to be: 1, unless slopes differ by orders of magnitude.
+    """How long a unit step is taken to be: more than 1 where slopes are far below the steepest.
 
     At first little is known of the slopes, and they are all taken to be alike.
     """
     count = steps.astype(leaning.dtype)
-    logarithms = -0.5 * jnp.log(leaning / count + 2.0**-count)
-    logarithms = logarithms - jnp.mean(logarithms)
-    alike = math.log(_ALIKE)
-    return jnp.exp(logarithms - jnp.clip(logarithms, -alike, alike))
+    # The floor ends at the square of what rounding leaves of a slope beside another.
+    steepness = jnp.sqrt(leaning / count + 2.0 ** -jnp.minimum(count, 52.0))
+    return jnp.maximum(jnp.max(steepness) / (_ALIKE * steepness), 1.0)
 
 
 def _next_radius(state: _State, record: Record, outcome: Outcome) -> Array:
