@@ -6,6 +6,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from chain import (
+    KNOTS,
+    MEASURED,
+    NOISE,
+    PEER,
+    SPAN,
+    STATES,
+    TIMES,
+    WITHIN,
+    Chain,
+    Normal,
+    chain,
+    chain_data,
+    chain_predictor,
+    mass,
+    surrogate,
+)
 from jax import Array
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
@@ -27,102 +44,7 @@ from likelihax.terms import (
 # Each compiles fits of its own: minutes in all.
 pytestmark = pytest.mark.slow
 
-Normal = lhx.likelihoods.Normal
-KNOTS = np.array([0.0, 0.4, 1.0, 1.3, 2.0, 2.2, 3.0])
-STATES = np.column_stack([np.cos(2 * KNOTS), 1.5 + np.sin(KNOTS)])
-WITHIN = np.linspace(0.0, 3.0, 31)
-
-
-# ------------------------------------------------------------------------------------- splines
-
-
-@pytest.mark.parametrize("values", [STATES, STATES[:, 0]], ids=["vector", "number"])
-def test_a_spline_is_scipys(values):
-    spline, peer = Spline(KNOTS, values), CubicSpline(KNOTS, values)
-    beyond = np.append(WITHIN, [-0.1, 3.2])
-    at = jax.vmap(spline)(jnp.asarray(beyond))
-    np.testing.assert_allclose(at, peer(beyond), atol=1e-12)
-    slope = jax.vmap(lambda t: jax.jvp(spline, (t,), (jnp.ones_like(t),))[1])
-    np.testing.assert_allclose(slope(jnp.asarray(beyond)), peer(beyond, 1), atol=1e-11)
-    assert spline.span == (0.0, 3.0)
-
-
-def test_a_spline_of_logarithms_stays_positive():
-    values = np.exp(3 * STATES)
-    spline = Spline(KNOTS, values, log=True)
-    expected = np.exp(CubicSpline(KNOTS, np.log(values))(WITHIN))
-    np.testing.assert_allclose(jax.vmap(spline)(jnp.asarray(WITHIN)), expected, rtol=1e-12)
-
-
-def test_a_spline_keeps_the_dtype_of_its_values():
-    spline = Spline(KNOTS, STATES.astype(np.float32))
-    assert spline(jnp.asarray(0.7, np.float32)).dtype == np.float32
-
-
-def test_what_a_spline_fits():
-    def kinds(spline):
-        leaves = jax.tree.leaves(spline, is_leaf=lambda x: isinstance(x, lhx.Parameter))
-        return [leaf.trainable for leaf in leaves]
-
-    assert kinds(Spline(KNOTS, STATES)) == [False, True, False]
-    assert kinds(Spline(KNOTS, lhx.frozen(STATES))) == [False, False, False]
-    np.testing.assert_allclose(
-        Spline(KNOTS, STATES).values.scale[0], np.sqrt(np.mean(STATES**2, axis=0))
-    )
-
-
-@pytest.mark.parametrize(
-    ("knots", "values", "options", "message"),
-    [
-        (KNOTS[:3], STATES[:3], {}, "at least 4 times"),
-        (KNOTS[:, None], STATES, {}, "knots of shape"),
-        (KNOTS[::-1], STATES, {}, r"knots\[1\] = 2.2 follows 3.0"),
-        (KNOTS * np.nan, STATES, {}, "must be finite"),
-        (KNOTS, STATES[:4], {}, r"values of shape \(4, 2\) for 7 knots"),
-        (KNOTS, STATES, {"log": True}, r"values\[2, 0\] = -0.4.* has no logarithm"),
-    ],
-)
-def test_a_spline_names_mistakes(knots, values, options, message):
-    with pytest.raises(ValueError, match=message):
-        Spline(knots, values, **options)
-
-
-# ---------------------------------------------------------------------------- a chain of decays
-
-
-class Chain(eqx.Module):
-    """The first decays, the second gains from it, not necessarily as much."""
-
-    lost: Array
-    gained: Array
-
-    def __call__(self, t, y, inputs):
-        return jnp.stack([-self.lost * y[0], self.gained * y[0]])
-
-
-TIMES = np.linspace(0.0, 4.0, 12)
-NOISE = 0.05
-
-
-def chain(lost, gained, times):
-    left = np.exp(-lost * times)
-    return np.column_stack([left, gained / lost * (1 - left)])
-
-
-MEASURED = chain(0.8, 0.8, TIMES) + NOISE * np.random.default_rng(3).standard_normal((12, 2))
-
-
-def chain_data():
-    return lhx.Experiment(TIMES, MEASURED)
-
-
-def chain_predictor(lost=0.5, gained=0.6):
-    field = Chain(lhx.positive(lost), lhx.positive(gained))
-    return lhx.Predictor(lhx.ODE(field, [1.0, 0.0]), Normal(NOISE))
-
-
-def mass(t, y):
-    return y.sum()
+# ---------------------------------------------------------------------------- laws in fits
 
 
 def by_scipy(cost, start):
@@ -323,92 +245,6 @@ def test_an_inequality_pulls_from_one_side_only():
     below = lambda x: np.sum(np.minimum(x - TIMES - 2.0, 0.0) ** 2) / 0.1**2 / 2
     found = by_scipy(lambda x: (x[0] - 5.0) ** 2 / 2 + below(x[0]), [5.5])
     np.testing.assert_allclose(raised.estimates["initial"], found.x[0], atol=1e-6)
-
-
-# -------------------------------------------------------------------------------- a surrogate
-
-
-def surrogate(values=STATES, log=False, **options):
-    field = Chain(lhx.positive(0.5), lhx.positive(0.6))
-    ode = lhx.ODE(field, lhx.real([7.0, 7.0]), **options)
-    return Surrogate(Spline(KNOTS, values, log=log), ode)
-
-
-SPAN = lhx.Experiment(WITHIN, np.zeros((31, 2)))
-PEER = CubicSpline(KNOTS, STATES)
-
-
-def test_a_surrogate_predicts_what_the_ode_would_observe():
-    curve = surrogate(observe=lambda t, y: y[0] * y[1] + t)
-    expected = PEER(WITHIN).prod(axis=1) + WITHIN
-    np.testing.assert_allclose(curve(jnp.asarray(WITHIN)), expected, atol=1e-12)
-    np.testing.assert_allclose(surrogate()(jnp.asarray(WITHIN)), PEER(WITHIN), atol=1e-12)
-
-
-def test_only_the_curve_and_the_field_are_fitted():
-    fit = lhx.fit(
-        lhx.NLL() + Collocation(Normal(1.0)), lhx.Predictor(surrogate(), Normal(1.0)), SPAN
-    )
-    assert fit.success
-    assert set(fit.estimates) == {"values", "lost", "gained"}
-
-
-def test_back_to_the_ode():
-    ode = surrogate(max_steps=77).as_ode()
-    assert (ode.t0, ode.max_steps) == (0.0, 77)
-    assert ode.initial.trainable
-    np.testing.assert_allclose(ode.initial.value, STATES[0])
-    later = surrogate(t0=0.25).as_ode()
-    np.testing.assert_allclose(later.initial.value, PEER(0.25), atol=1e-12)
-    assert later.t0 == 0.25
-    assert surrogate(t0=0.25).as_ode(0.5).t0 == 0.5
-
-
-def test_what_was_known_of_the_start_stays_known():
-    field = lambda t, y, inputs: [-y[0], y[0]]
-    curve = lambda t: [jnp.cos(t), jnp.sin(t) + 1]
-    ode = lhx.ODE(field, (lhx.positive(9.0), lhx.frozen(8.0)), observe=lambda t, y: y[0])
-    with pytest.raises(ValueError, match=r"the trajectory's state is .* let the trajectory return"):
-        Surrogate(curve, ode).as_ode(0.0)
-    back = Surrogate(lambda t: tuple(curve(t)), ode).as_ode(0.5)
-    first, second = back.initial
-    np.testing.assert_allclose(first.value, np.cos(0.5))
-    assert (first.trainable, second.trainable, float(second.value)) == (True, False, 8.0)
-
-
-def test_a_start_that_depends_on_the_inputs_comes_back_as_it_was():
-    class Start(eqx.Module):
-        dose: Array
-        share: Array
-
-        def __call__(self, inputs):
-            return inputs * self.dose * self.share
-
-    ode = lhx.ODE(lambda t, y, inputs: -y, Start(lhx.positive(2.0), jnp.asarray(0.5)))
-    held = Surrogate(Spline(KNOTS, STATES[:, 1]), ode)
-    trainable = lhx.objectives.Unknowns(lhx.Predictor(held, Normal(1.0)), lhx.NLL()).labels()
-    assert [label.name for label in trainable] == ["values"]
-    back = held.as_ode().initial
-    assert back.dose.trainable
-    assert isinstance(back.share, jax.Array)
-    assert float(back.share) == 0.5
-
-
-def test_a_surrogate_names_mistakes(as_a_user):
-    with pytest.raises(ValueError, match="Chain is no ODE"):
-        Surrogate(Spline(KNOTS, STATES), Chain(1.0, 1.0))
-    with pytest.raises(ValueError, match="the trajectory 3 cannot be called"):
-        Surrogate(3, chain_predictor().model)
-    beyond = lhx.Experiment([0.0, 1.0, 3.5], np.zeros((3, 2)))
-    with pytest.raises(ValueError, match=r"times\[2\] = 3.5 lies outside the spline's knots, from"):
-        lhx.fit(
-            lhx.NLL() + Collocation(Normal(1.0)), lhx.Predictor(surrogate(), Normal(1.0)), beyond
-        )
-    ode = lhx.ODE(Chain(1.0, 1.0), lhx.positive([1.0, 1.0]))
-    with pytest.raises(ValueError, match=r"at t = 1.0 the trajectory is at .* outside the constr"):
-        Surrogate(Spline(KNOTS, STATES), ode).as_ode(1.0)
-    with pytest.raises(ValueError, match="it is not known when the ODE starts: say as_ode"):
-        Surrogate(lambda t: jnp.ones(2), ode).as_ode()
 
 
 def test_a_law_on_a_surrogate():

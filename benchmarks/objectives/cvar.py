@@ -7,7 +7,6 @@ compared with what HiGHS finds for R. T. Rockafellar and S. Uryasev's programme 
 import time
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,8 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 import likelihax as lhx
+
+from .linear import Linear
 
 LEVELS = (0.5, 0.9, 0.99)
 CLOSE = 1e-6
@@ -33,16 +34,6 @@ class Row(NamedTuple):
     seconds: float
     their_seconds: float
     status: str
-
-
-class Linear(eqx.Module):
-    """Linear in the columns of a table."""
-
-    coefficients: lhx.Parameter
-
-    def __call__(self, inputs: jnp.ndarray) -> jnp.ndarray:
-        """One prediction a row."""
-        return inputs @ self.coefficients
 
 
 def problems() -> dict[str, tuple[Matrix, Matrix]]:

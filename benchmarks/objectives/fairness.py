@@ -19,12 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 import likelihax as lhx
+
+from .linear import Linear
 
 # What a unit of the variance between groups costs, in nats a person.
 WEIGHTS = (0.0, *np.logspace(0, 4.5, 11).tolist())
@@ -70,16 +70,6 @@ class Row(NamedTuple):
     mean_by_threshold: float
     seconds: float
     their_seconds: float
-
-
-class Logistic(eqx.Module):
-    """Linear log-odds."""
-
-    coefficients: lhx.Parameter
-
-    def __call__(self, table: jnp.ndarray) -> jnp.ndarray:
-        """One a person."""
-        return table @ self.coefficients
 
 
 def people(file: Path, races: tuple[str, ...] = TWO) -> People:
@@ -133,7 +123,7 @@ def ours(known: People) -> list[Matrix]:
     coefficients = np.zeros(known.table.shape[1])
     found = []
     for weight in WEIGHTS:
-        model = Logistic(lhx.real(coefficients))
+        model = Linear(lhx.real(coefficients))
         predictor = lhx.Predictor(model, lhx.likelihoods.Bernoulli())
         objective = lhx.NLL() + weight * len(known.again) * term
         fit = lhx.fit(objective, predictor, data)

@@ -5,9 +5,9 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
+from .._groups import counted_groups
 from ._reduction import AbstractReduction, weighted_sum
 
 
@@ -30,18 +30,7 @@ class WorstGroup(AbstractReduction):
     num_groups: int = eqx.field(static=True)
 
     def __init__(self, groups: Any):
-        found = np.asarray(groups)
-        if not np.issubdtype(found.dtype, np.integer) or found.size == 0 or found.min() < 0:
-            raise ValueError(
-                f"WorstGroup: groups must be whole numbers from 0 up, one a loss, got {found}."
-            )
-        counts = np.bincount(found.reshape(-1))
-        empty = np.flatnonzero(counts == 0)
-        if empty.size:
-            raise ValueError(
-                f"WorstGroup: group {int(empty[0])} has no member among {found.size} values: "
-                "number the groups from 0 without gaps."
-            )
+        found, counts = counted_groups(groups, "WorstGroup", "value")
         self.groups = jnp.asarray(found)
         self.num_groups = len(counts)
 

@@ -9,7 +9,7 @@ from numpyro.distributions import Distribution
 
 from .._data import AbstractData
 from .._predictor import Predictor
-from ._predictions import AbstractParity, Classes, Compare, Of, check_comparison, checked_groups
+from ._parity import AbstractParity, Classes, Compare, Of, check_comparison, checked_groups
 
 
 @final

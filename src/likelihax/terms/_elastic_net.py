@@ -5,9 +5,8 @@ from typing import Any, final
 import equinox as eqx
 from jaxtyping import Array
 
-from ._l1 import checked_weights, weights_for
 from ._penalty import AbstractPenalty, Groups
-from ._selection import Where, check_where
+from ._selection import Where, check_where, checked_weights, weights_for
 
 
 @final

@@ -12,7 +12,7 @@ from numpyro.distributions import Distribution
 from .._data import AbstractData
 from .._parameters import resolve
 from .._predictor import Predictor
-from ._predictions import (
+from ._parity import (
     AbstractParity,
     Classes,
     Compare,
@@ -20,8 +20,8 @@ from ._predictions import (
     check_comparison,
     checked_groups,
     num_labels,
-    predicted_rows,
 )
+from ._predictions import predicted_rows
 
 
 @final

@@ -6,12 +6,11 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from ._l1 import checked_weights, weights_for
+from .._groups import counted_groups
 from ._penalty import AbstractPenalty, Groups
-from ._selection import Where, check_where
+from ._selection import Where, check_where, checked_weights, weights_for
 
 
 @final
@@ -46,10 +45,9 @@ class GroupL1(AbstractPenalty):
         name: str | None = None,
     ):
         check_where(where, "GroupL1", "lambda p: p.model.coefficients")
-        found = np.ravel(np.asarray(groups))
-        counts = _counted(found)
+        found, counts = counted_groups(groups, "GroupL1", "number")
         self.where = where
-        self.members = tuple(int(each) for each in found)
+        self.members = tuple(int(each) for each in found.reshape(-1))
         own = checked_weights(weights, "GroupL1")
         roots = jnp.asarray([math.sqrt(count) for count in counts])
         self.weights = roots if own is None else weights_for(own, counts.size, "GroupL1")
@@ -62,16 +60,3 @@ class GroupL1(AbstractPenalty):
                 f"{self.title}: {len(self.members)} numbers have a group, {size} are selected."
             )
         return Groups(self.members, self.weights, jnp.zeros_like(self.weights))
-
-
-def _counted(groups: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(groups.dtype, np.integer) or groups.size == 0 or groups.min() < 0:
-        raise ValueError(f"GroupL1: groups must be whole numbers from 0 up, got {groups}.")
-    counts = np.bincount(groups)
-    empty = np.flatnonzero(counts == 0)
-    if empty.size:
-        raise ValueError(
-            f"GroupL1: group {int(empty[0])} has no member among {groups.size} numbers: number the "
-            "groups from 0 without gaps."
-        )
-    return counts

@@ -4,11 +4,10 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from ._penalty import AbstractPenalty, Groups
-from ._selection import Where, check_where
+from ._selection import Where, check_where, checked_weights, weights_for
 
 
 @final
@@ -43,28 +42,3 @@ class L1(AbstractPenalty):
         """Each number on its own."""
         own = weights_for(self.weights, size, self.title)
         return Groups(tuple(range(size)), own, jnp.zeros_like(own))
-
-
-def checked_weights(weights: Any, term: str) -> Array | None:
-    """The weights as a vector; `ValueError` where one is negative or not finite."""
-    if weights is None:
-        return None
-    found = np.ravel(np.asarray(weights, dtype=float))
-    bad = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
-    if bad.size:
-        raise ValueError(
-            f"{term}: weights[{bad[0]}] = {found[bad[0]]}: a weight must be finite and not "
-            "negative. Give 0 to what shall not be penalised."
-        )
-    return jnp.asarray(found)
-
-
-def weights_for(weights: Array | None, size: int, term: str) -> Array:
-    """One weight for each of `size` numbers; `ValueError` where their count differs."""
-    if weights is None:
-        return jnp.ones(size)
-    if weights.size != size:
-        raise ValueError(
-            f"{term}: {weights.size} weights for {size} selected numbers: give one for each."
-        )
-    return weights

@@ -9,8 +9,7 @@ from jaxtyping import Array
 from .._result import RESULTS
 from ..objectives._objective import Evaluation, evaluated
 from ..objectives._observations import CurvedLoss, Observations
-from ._l1 import checked_weights, weights_for
-from ._selection import Where, check_where, flat, places
+from ._selection import Where, check_where, checked_weights, flat, places, weights_for
 from ._term import AbstractTerm
 
 

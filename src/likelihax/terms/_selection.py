@@ -1,4 +1,4 @@
-"""Which of a predictor's numbers a term is about."""
+"""Which of a predictor's numbers a term is about, and how much each weighs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -99,3 +99,28 @@ def count_selected(where: Where, tree: Any) -> int:
     """How many arrays are selected, `Parameter`s still in place or not."""
     leaves = jtu.tree_leaves(where(positions(tree)))
     return sum(isinstance(leaf, np.ndarray) for leaf in leaves)
+
+
+def checked_weights(weights: Any, term: str) -> Array | None:
+    """The weights as a vector; `ValueError` where one is negative or not finite."""
+    if weights is None:
+        return None
+    found = np.ravel(np.asarray(weights, dtype=float))
+    bad = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    if bad.size:
+        raise ValueError(
+            f"{term}: weights[{bad[0]}] = {found[bad[0]]}: a weight must be finite and not "
+            "negative. Give 0 to what shall not be penalised."
+        )
+    return jnp.asarray(found)
+
+
+def weights_for(weights: Array | None, size: int, term: str) -> Array:
+    """One weight for each of `size` numbers; `ValueError` where their count differs."""
+    if weights is None:
+        return jnp.ones(size)
+    if weights.size != size:
+        raise ValueError(
+            f"{term}: {weights.size} weights for {size} selected numbers: give one for each."
+        )
+    return weights
