@@ -30,6 +30,14 @@ class RESULTS(dfx.RESULTS):
         "All steps were used before the gradient was small: the best point found is returned. "
         "Allow more steps (max_steps), or go on from this fit's predictor."
     )
+    no_steady_state: Any = (
+        "No steady state was found from the given initial state: start nearer to it, or give the "
+        "time of the initial state (t0) if there is none."
+    )
+    events_used_up: Any = (
+        "More events happened than a solve may have: allow more (Event(at_most=...)), or look "
+        "whether they follow each other ever faster."
+    )
     interrupted: Any = "Interrupted by the user: the best point found so far is returned."
 
 

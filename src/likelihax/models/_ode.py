@@ -13,9 +13,42 @@ from jaxtyping import Array, Float, PyTree
 
 from .._parameters import known, resolve
 from .._result import RESULTS
+from ..inputs._input import check_inputs, jump_times
+from ._clock import Clock, Field, doses_in
+from ._event import Event, Resets
 from ._simulator import AbstractSimulator, Simulation
+from ._solver import Solving, checked_tolerances, explicit_solver, implicit_solver
+from ._steady_state import steady_state
+from ._stretches import Stretches
 
 _REVERSE_ONLY = (dfx.RecursiveCheckpointAdjoint, dfx.BacksolveAdjoint, dfx.ImplicitAdjoint)
+# An implicit step costs about so many explicit ones.
+_IMPLICIT_COST = 8
+
+
+class Trajectory(eqx.Module):
+    """A solved ODE.
+
+    **Attributes:**
+
+    - `ts`: the times asked for.
+    - `ys`: the whole state at them, along the first axis of each of its arrays; not finite where
+        the solve did not get to.
+    - `result`: how the solve ended.
+    - `time_reached`: the last time asked for that was solved for.
+    - `num_steps`: how many steps the solver tried.
+    """
+
+    ts: Float[Array, " times"]
+    ys: PyTree
+    result: RESULTS
+    time_reached: Float[Array, ""]
+    num_steps: Array
+
+    @property
+    def success(self) -> Array:
+        """Whether the solve succeeded."""
+        return jnp.asarray(self.result == RESULTS.successful)
 
 
 @final
@@ -31,8 +64,12 @@ class ODE(AbstractSimulator):
         array.
     - `observe`: `(t, y) -> what is measured` at one time, a scalar or a vector; by default
         the state itself, which must then be one array.
-    - `t0`: the time of the initial state; by default the first measured time.
+    - `t0`: the time of the initial state; by default the first measured time. `-inf`: it has been
+        running for ever and rests, so that at the first measured time the state is the root of
+        the field that is found from `initial`, doses and infusions left out.
     - `solver`: any Diffrax solver; by default `Tsit5`, or `Dopri8` where `rtol` is below 1e-9.
+        `"auto"`: that or an implicit one for stiff equations, `Kvaerno5`, whichever costs less at
+        the start of a fit, and the other one wherever it fails.
     - `rtol`, `atol`: the solver's relative and absolute tolerance; by default 1e-7 and 1e-9
         in float64, 1e-4 and 1e-6 in float32. The absolute one is in the units of the state.
     - `max_steps`: after how many steps a solve counts as failed.
@@ -40,6 +77,11 @@ class ODE(AbstractSimulator):
         fitted, `RecursiveCheckpointAdjoint` where many are. Never `BacksolveAdjoint`, whose
         gradients are those of another, reversed, solve. One that only goes backwards makes a
         fit use gradients rather than Jacobians; standard errors go forward in any case.
+    - `resets`: changes of the state at known times, see `Resets`.
+    - `event`: what happens when the state gets somewhere, see `Event`.
+
+    Inputs from `likelihax.inputs`, in the experiment's `inputs` or inside the field, tell the
+    solver where they jump, and `Doses` are added to the state.
 
     A solve that fails is no exception: `simulate` says so, the prediction is infinite, and a
     fit goes on from better parameters.
@@ -49,12 +91,15 @@ class ODE(AbstractSimulator):
     initial: PyTree
     observe: Callable[..., Array] | None
     t0: float | None = eqx.field(static=True)
-    solver: dfx.AbstractSolver | None
+    solver: dfx.AbstractSolver | Literal["auto"] | None
     rtol: float | None = eqx.field(static=True)
     atol: float | None = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
     adjoint: dfx.AbstractAdjoint | None
+    resets: Resets | None
+    event: Event | None
     mode: Literal["forward", "reverse"] = eqx.field(static=True)
+    implicit_first: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -63,72 +108,77 @@ class ODE(AbstractSimulator):
         *,
         observe: Callable[..., Array] | None = None,
         t0: float | None = None,
-        solver: dfx.AbstractSolver | None = None,
+        solver: dfx.AbstractSolver | Literal["auto"] | None = None,
         rtol: float | None = None,
         atol: float | None = None,
         max_steps: int = 4096,
         adjoint: dfx.AbstractAdjoint | None = None,
+        resets: Resets | None = None,
+        event: Event | None = None,
     ):
-        _check_kind(solver, dfx.AbstractSolver, "solver", "diffrax.Tsit5()")
+        if solver != "auto":
+            _check_kind(solver, dfx.AbstractSolver, "solver", 'diffrax.Tsit5() or "auto"')
         _check_kind(adjoint, dfx.AbstractAdjoint, "adjoint", "diffrax.ForwardMode()")
+        _check_kind(resets, Resets, "resets", "likelihax.models.Resets(times, apply)")
+        _check_kind(event, Event, "event", "likelihax.models.Event(when, apply)")
         if max_steps < 1:
             raise ValueError(f"ODE: max_steps must be at least 1, got {max_steps}.")
         self.field = field
         self.initial = initial if callable(initial) else known(initial)
         self.observe = observe
         self.t0 = None if t0 is None else float(t0)
-        if self.t0 is not None and not np.isfinite(self.t0):
-            raise ValueError(f"ODE: t0 must be finite, got {t0}.")
+        if self.t0 is not None and not (np.isfinite(self.t0) or self.t0 == -np.inf):
+            raise ValueError(f"ODE: t0 must be finite, or -inf for a steady state; got {t0}.")
         _check_finite(self.initial)
         self.solver = solver
         self.rtol = _checked_tolerance(rtol, "rtol")
         self.atol = _checked_tolerance(atol, "atol")
         self.max_steps = max_steps
         self.adjoint = adjoint
+        self.resets = resets
+        self.event = event
         self.mode = "reverse"
+        self.implicit_first = False
 
     def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
         """Solves and observes at `times`, sorted, none before `t0`."""
-        solution = self.solve(times, inputs)
-        observed = self._observed(times, solution.ys)
-        reached = jnp.asarray(solution.ts)
-        success = solution.result == dfx.RESULTS.successful
+        solved = self.solve(times, inputs)
+        observed = self.observed(times, solved.ys)
         return Simulation(
-            values=jnp.where(success, observed, jnp.asarray(jnp.inf, observed.dtype)),
-            result=RESULTS.promote(solution.result),
-            time_reached=jnp.max(jnp.where(jnp.isfinite(reached), reached, -jnp.inf)),
-            num_steps=solution.stats["num_steps"],
-            accuracy=self._tolerances(times.dtype)[0],
+            values=jnp.where(solved.success, observed, jnp.asarray(jnp.inf, observed.dtype)),
+            result=solved.result,
+            time_reached=solved.time_reached,
+            num_steps=solved.num_steps,
+            accuracy=self.tolerances(times.dtype)[0],
         )
 
-    def solve(self, times: Float[Array, " times"], inputs: Any = None) -> dfx.Solution:
-        """The Diffrax solution: the whole state at `times`, even where the solve failed."""
-        field, initial = resolve((self.field, self.initial))
-        t0 = times[0] if self.t0 is None else jnp.asarray(self.t0, times.dtype)
-        state = initial(inputs) if callable(initial) else initial
-        state = jtu.tree_map(lambda leaf: jnp.asarray(leaf, dtype=times.dtype), state)
-        _check_field(field, t0, state, inputs)
-        rtol, atol = self._tolerances(times.dtype)
-        # Solved from 0 to 1 in units of the whole span: constant ends compile faster, and keep
-        # their precision where the user's clock starts far from zero.
-        span = times[-1] - t0
-        share = (times - t0) / jnp.where(span > 0, span, 1.0)
-
-        solution = dfx.diffeqsolve(
-            dfx.ODETerm(_UnitTime(field, t0, span)),
-            self._solver(rtol),
-            0.0,
-            1.0,
-            None,
-            state,
-            inputs,
-            saveat=dfx.SaveAt(ts=share),
-            stepsize_controller=dfx.PIDController(rtol=rtol, atol=atol),
-            adjoint=self._adjoint(),
-            max_steps=self.max_steps,
-            throw=False,
-        )
-        return eqx.tree_at(lambda s: s.ts, solution, t0 + solution.ts * span)
+    def solve(self, times: Float[Array, " times"], inputs: Any = None) -> Trajectory:
+        """The whole state at `times`, even where the solve failed."""
+        field, event, resets = resolve((self.field, self.event, self.resets))
+        start, state, started = self._start(field, times, inputs)
+        _check_field(field, start, state, inputs)
+        jumps = jump_times((field, inputs), times.dtype)
+        clock = Clock(start, times[-1] - start, jumps)
+        moving = Field(field, clock, doses_in(inputs))
+        shares = clock.share(times)
+        if event is None and resets is None:
+            saveat = dfx.SaveAt(ts=shares)
+            solved = self._solving(times.dtype)(
+                dfx.ODETerm(moving), state, saveat, clock.share(jumps), inputs
+            )
+            ys, steps = solved.ys, solved.num_steps
+            result = RESULTS.promote(solved.result)
+            reached = jnp.asarray(clock.start + solved.ts * clock.span)
+            reached = jnp.max(jnp.where(jnp.isfinite(reached), reached, -jnp.inf))
+        else:
+            stretches = Stretches(moving, self._solving(times.dtype), event, resets)
+            ys, share, result, steps = stretches(state, shares, inputs)
+            passed = jnp.where(shares <= share, times, -jnp.inf)
+            reached = jnp.max(passed)
+        if moving.doses:
+            ys = jax.vmap(moving.with_doses)(times, ys)
+        result = RESULTS.where(started == RESULTS.successful, result, started)
+        return Trajectory(times, ys, result, reached, steps)
 
     @property
     def reverse_only(self) -> bool:
@@ -137,10 +187,7 @@ class ODE(AbstractSimulator):
 
     def differentiated(self, mode: Literal["forward", "reverse"]) -> "ODE":
         """The same ODE, whose default adjoint serves derivatives of one kind."""
-        changed = object.__new__(ODE)
-        for name, value in vars(self).items():
-            object.__setattr__(changed, name, mode if name == "mode" else value)
-        return changed
+        return self._with(mode=mode)
 
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where times do not increase, or come before `t0`."""
@@ -159,8 +206,25 @@ class ODE(AbstractSimulator):
                 f"{name}: times[0] = {first} comes before the initial state at t0 = {self.t0}. "
                 "Give an earlier t0, or leave it out to start at the first time."
             )
+        start = float(np.asarray(self.start_time(times)))
+        check_inputs(inputs, start, float(when[-1]), name)
+        for doses in doses_in(inputs):
+            doses.check_measured(when, name)
+        self._check_breaks(start, name)
 
-    def _observed(self, times: Array, states: PyTree) -> Array:
+    def _check_breaks(self, start: float, name: str) -> None:
+        if self.resets is None:
+            return
+        early = np.asarray(resolve(self.resets.times)) <= start
+        if early.any():
+            first = np.asarray(resolve(self.resets.times))[early][0]
+            raise ValueError(
+                f"{name}: a reset at t = {first} does not come after the initial state at t = "
+                f"{start}. Give an earlier t0, or let the initial state be the one after it."
+            )
+
+    def observed(self, times: Float[Array, " times"], states: PyTree) -> Array:
+        """What would be measured of `states` at `times`, without noise."""
         if self.observe is None:
             leaves = jtu.tree_leaves(states)
             if len(leaves) != 1:
@@ -177,22 +241,57 @@ class ODE(AbstractSimulator):
             )
         return observed
 
-    def _tolerances(self, dtype: Any) -> tuple[float, float]:
-        double = jnp.finfo(dtype).bits >= 64
-        rtol = (1e-7 if double else 1e-4) if self.rtol is None else self.rtol
-        atol = (1e-9 if double else 1e-6) if self.atol is None else self.atol
-        floor = 16 * float(jnp.finfo(dtype).eps)
-        if rtol < floor:
-            raise ValueError(
-                f"ODE: rtol = {rtol:g} cannot be reached in {np.dtype(dtype)}, whose rounding "
-                f"allows {floor:.1g} at best. Loosen it, or compute in float64."
-            )
-        return rtol, atol
+    def tolerances(self, dtype: Any) -> tuple[float, float]:
+        """The relative and the absolute tolerance in a dtype; `ValueError` if it is too coarse."""
+        return checked_tolerances(self.rtol, self.atol, dtype)
 
-    def _solver(self, rtol: float) -> dfx.AbstractSolver:
-        if self.solver is not None:
-            return self.solver
-        return dfx.Tsit5() if rtol >= 1e-9 else dfx.Dopri8()
+    def probed(self, times: Float[Array, " times"], inputs: Any = None) -> "ODE":
+        """The same ODE; with `solver="auto"`, the cheaper of the two solvers comes first.
+
+        Both are tried at the present parameters.
+        """
+        if self.solver != "auto":
+            return self
+        explicit = self._with(solver=explicit_solver(self.tolerances(times.dtype)[0]))
+        implicit = self._with(solver=implicit_solver())
+        works, steps = _tried(explicit, times, inputs)
+        implicit_works, implicit_steps = _tried(implicit, times, inputs)
+        cheaper = _IMPLICIT_COST * int(implicit_steps) < int(steps)
+        return self._with(implicit_first=bool(implicit_works) and (cheaper or not bool(works)))
+
+    def started(self, initial: PyTree, t0: float) -> "ODE":
+        """The same ODE with another initial state, at another time."""
+        return self._with(initial=initial, t0=t0)
+
+    def start_time(self, times: Float[Array, " times"]) -> Float[Array, ""]:
+        """When the solve begins: `t0`, or the first time."""
+        known_start = self.t0 is not None and np.isfinite(self.t0)
+        return jnp.asarray(self.t0, times.dtype) if known_start else times[0]
+
+    def _start(self, field: Any, times: Array, inputs: Any) -> tuple[Array, PyTree, RESULTS]:
+        initial = resolve(self.initial)
+        t = self.start_time(times)
+        state = initial(inputs) if callable(initial) else initial
+        state = jtu.tree_map(lambda leaf: jnp.asarray(leaf, dtype=times.dtype), state)
+        if self.t0 != -np.inf:
+            return t, state, RESULTS.successful
+        _check_field(field, t, state, inputs)
+        state, result = steady_state(field, t, state, inputs, *self.tolerances(times.dtype))
+        return t, state, result
+
+    def _solving(self, dtype: Any) -> Solving:
+        rtol, atol = self.tolerances(dtype)
+        solvers: Any = (explicit_solver(rtol) if self.solver is None else self.solver,)
+        if self.solver == "auto":
+            both = (explicit_solver(rtol), implicit_solver())
+            solvers = both[::-1] if self.implicit_first else both
+        return Solving(solvers, rtol, atol, self.max_steps, self._adjoint())
+
+    def _with(self, **changes: Any) -> "ODE":
+        changed = object.__new__(ODE)
+        for name, value in vars(self).items():
+            object.__setattr__(changed, name, changes.get(name, value))
+        return changed
 
     def _adjoint(self) -> dfx.AbstractAdjoint:
         forward = self.mode == "forward"
@@ -203,19 +302,10 @@ class ODE(AbstractSimulator):
         return dfx.RecursiveCheckpointAdjoint()
 
 
-class _UnitTime(eqx.Module):
-    """A vector field in units of the whole span.
-
-    A module and not a closure, so that Diffrax's compiled inside knows it again.
-    """
-
-    field: Callable[..., PyTree]
-    t0: Array
-    span: Array
-
-    def __call__(self, share: Any, y: PyTree, inputs: Any) -> PyTree:
-        rates = self.field(self.t0 + share * self.span, y, inputs)
-        return jtu.tree_map(lambda rate: self.span * rate, rates)
+@eqx.filter_jit
+def _tried(ode: ODE, times: Array, inputs: Any) -> tuple[Array, Array]:
+    solved = ode.solve(times, inputs)
+    return solved.success, solved.num_steps
 
 
 def _check_kind(value: Any, kind: type, what: str, example: str) -> None:

@@ -55,7 +55,7 @@ class Surrogate(AbstractSimulator):
 
     def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
         """Observes the curve at `times`; it never fails."""
-        values = self.ode._observed(times, self.states(times))
+        values = self.ode.observed(times, self.states(times))
         return Simulation(
             values=values,
             result=RESULTS.successful,
@@ -80,19 +80,9 @@ class Surrogate(AbstractSimulator):
         Raises `ValueError` where `t0` is not known, or the curve's state there is outside the
         initial state's constraint.
         """
-        ode = self.ode
         start = self._start(t0)
-        return ODE(
-            ode.field,
-            self._initial(start),
-            observe=ode.observe,
-            t0=start,
-            solver=ode.solver,
-            rtol=ode.rtol,
-            atol=ode.atol,
-            max_steps=ode.max_steps,
-            adjoint=ode.adjoint,
-        )
+        rests = t0 is None and self.ode.t0 == -np.inf
+        return self.ode.started(self._initial(start), -np.inf if rests else start)
 
     @property
     def reverse_only(self) -> bool:
@@ -115,7 +105,7 @@ class Surrogate(AbstractSimulator):
 
     def _start(self, t0: float | None) -> float:
         for known in (t0, self.ode.t0):
-            if known is not None:
+            if known is not None and np.isfinite(known):
                 return float(known)
         if isinstance(self.trajectory, Spline):
             return self.trajectory.span[0]

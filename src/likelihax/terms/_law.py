@@ -205,21 +205,15 @@ def _trajectory(model: Any, times: Array, data: Any) -> tuple[Simulation, PyTree
         return solved, model.states(times)
     # The solve begins where the data's does, whichever times are asked for.
     first = _start(model, measured)[None]
-    solution = model.solve(jnp.concatenate([first, times]), inputs[0] if inputs else None)
-    reached = jnp.asarray(solution.ts)
-    solved = Simulation(
-        nothing,
-        RESULTS.promote(solution.result),
-        jnp.max(jnp.where(jnp.isfinite(reached), reached, -jnp.inf)),
-        solution.stats["num_steps"],
-        model._tolerances(times.dtype)[0],
-    )
-    return solved, jtu.tree_map(lambda leaf: leaf[1:], solution.ys)
+    found = model.solve(jnp.concatenate([first, times]), inputs[0] if inputs else None)
+    accuracy = model.tolerances(times.dtype)[0]
+    solved = Simulation(nothing, found.result, found.time_reached, found.num_steps, accuracy)
+    return solved, jtu.tree_map(lambda leaf: leaf[1:], found.ys)
 
 
 def _start(model: Any, measured: Array) -> Array:
-    ode = model.ode if isinstance(model, Surrogate) else model
-    return measured[0] if ode.t0 is None else jnp.asarray(ode.t0, measured.dtype)
+    ode: ODE = model.ode if isinstance(model, Surrogate) else model
+    return ode.start_time(measured)
 
 
 def _span(model: Any, data: Any) -> tuple[float, float]:
