@@ -91,6 +91,6 @@ def check_finite(values: Any, what: str) -> None:
         return
     found = np.asarray(given)
     bad = np.argwhere(~np.isfinite(found))
-    if bad.size:
+    if len(bad):
         index = [int(i) for i in bad[0]] or ""
         raise ValueError(f"{what}{index} is {found[tuple(bad[0])]}: it must be finite.")

@@ -45,9 +45,12 @@ class Event(eqx.Module):
     """Something happens when the state gets somewhere: a bounce, a switch, an overflow.
 
     The solve stops where `when` crosses zero, and goes on from there. The moment is found by a
-    root finder, and derivatives go through it. Where the field itself changes as the state
-    crosses a border, say so by an event without `apply`: otherwise derivatives miss that the
-    crossing moves.
+    root finder, and derivatives go through it.
+
+    Where the field itself changes as the state crosses a border, let it not look at the state for
+    it: the step that finds the border would have felt what is behind it, and derivatives would be
+    wrong. Keep which side it is on as an entry of the state, of rate zero, look at that, and let
+    `apply` change it.
 
     **Arguments:**
 

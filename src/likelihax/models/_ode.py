@@ -128,7 +128,7 @@ class ODE(AbstractSimulator):
         self.observe = observe
         self.t0 = None if t0 is None else float(t0)
         if self.t0 is not None and not (np.isfinite(self.t0) or self.t0 == -np.inf):
-            raise ValueError(f"ODE: t0 must be finite, or -inf for a steady state; got {t0}.")
+            raise ValueError(f"ODE: t0 must be finite, got {t0}; -inf stands for a steady state.")
         _check_finite(self.initial)
         self.solver = solver
         self.rtol = _checked_tolerance(rtol, "rtol")
@@ -162,22 +162,18 @@ class ODE(AbstractSimulator):
         moving = Field(field, clock, doses_in(inputs))
         shares = clock.share(times)
         if event is None and resets is None:
-            saveat = dfx.SaveAt(ts=shares)
-            solved = self._solving(times.dtype)(
-                dfx.ODETerm(moving), state, saveat, clock.share(jumps), inputs
+            solved = self._solving(times.dtype, clock.span)(
+                moving, state, shares, clock.share(jumps), inputs
             )
-            ys, steps = solved.ys, solved.num_steps
+            ys, share, steps = solved.states, solved.end, solved.num_steps
             result = RESULTS.promote(solved.result)
-            reached = jnp.asarray(clock.start + solved.ts * clock.span)
-            reached = jnp.max(jnp.where(jnp.isfinite(reached), reached, -jnp.inf))
         else:
-            stretches = Stretches(moving, self._solving(times.dtype), event, resets)
+            stretches = Stretches(moving, self._solving(times.dtype, clock.span), event, resets)
             ys, share, result, steps = stretches(state, shares, inputs)
-            passed = jnp.where(shares <= share, times, -jnp.inf)
-            reached = jnp.max(passed)
         if moving.doses:
             ys = jax.vmap(moving.with_doses)(times, ys)
         result = RESULTS.where(started == RESULTS.successful, result, started)
+        reached = jnp.max(jnp.where(shares <= share, times, -jnp.inf))
         return Trajectory(times, ys, result, reached, steps)
 
     @property
@@ -252,8 +248,10 @@ class ODE(AbstractSimulator):
         """
         if self.solver != "auto":
             return self
-        explicit = self._with(solver=explicit_solver(self.tolerances(times.dtype)[0]))
-        implicit = self._with(solver=implicit_solver())
+        rtol, atol = self.tolerances(times.dtype)
+        span = times[-1] - self.start_time(times)
+        explicit = self._with(solver=explicit_solver(rtol))
+        implicit = self._with(solver=implicit_solver(rtol, atol * span))
         works, steps = _tried(explicit, times, inputs)
         implicit_works, implicit_steps = _tried(implicit, times, inputs)
         cheaper = _IMPLICIT_COST * int(implicit_steps) < int(steps)
@@ -279,11 +277,12 @@ class ODE(AbstractSimulator):
         state, result = steady_state(field, t, state, inputs, *self.tolerances(times.dtype))
         return t, state, result
 
-    def _solving(self, dtype: Any) -> Solving:
+    def _solving(self, dtype: Any, span: Array) -> Solving:
         rtol, atol = self.tolerances(dtype)
         solvers: Any = (explicit_solver(rtol) if self.solver is None else self.solver,)
         if self.solver == "auto":
-            both = (explicit_solver(rtol), implicit_solver())
+            # A rate in shares of the span is that much larger.
+            both = (explicit_solver(rtol), implicit_solver(rtol, atol * span))
             solvers = both[::-1] if self.implicit_first else both
         return Solving(solvers, rtol, atol, self.max_steps, self._adjoint())
 
@@ -332,7 +331,7 @@ def _checked_tolerance(value: float | None, what: str) -> float | None:
 
 
 def _check_field(field: Callable[..., Any], t0: Array, state: PyTree, inputs: Any) -> None:
-    rate = jax.eval_shape(field, t0, state, inputs)
+    rate = eqx.filter_eval_shape(field, t0, state, inputs)
     expected = jax.eval_shape(lambda: state)
     if str(jtu.tree_structure(rate)) == str(jtu.tree_structure(expected)):
         pairs = zip(jtu.tree_leaves(rate), jtu.tree_leaves(expected), strict=True)

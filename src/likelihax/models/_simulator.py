@@ -54,6 +54,10 @@ class AbstractSimulator(eqx.Module):
     def differentiated(self, mode: Literal["forward", "reverse"]) -> "AbstractSimulator":
         """The same model, prepared for derivatives of one kind."""
 
+    def probed(self, times: Any, inputs: Any = None) -> "AbstractSimulator":
+        """The same model, where it has a choice how to be solved, having looked what is best."""
+        return self
+
     @abc.abstractmethod
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where the model cannot be asked for these times."""

@@ -72,27 +72,20 @@ class Stretches(eqx.Module):
             else crossing(self.event, self.field, now.share, now.after_event)
         )
         solved = self.solving(
-            dfx.ODETerm(self.field),
+            self.field,
             now.state,
-            dfx.SaveAt(
-                subs=[
-                    dfx.SubSaveAt(ts=jnp.clip(shares, now.share, end)),
-                    dfx.SubSaveAt(t1=True),
-                ]
-            ),
+            jnp.clip(shares, now.share, end),
             self.field.clock.share(self.field.clock.jumps),
             inputs,
             ends=(now.share, end),
             event=event,
         )
-        states, last = solved.ys
         happened = jnp.asarray(solved.result == dfx.RESULTS.event_occurred)
         ok = happened | jnp.asarray(solved.result == dfx.RESULTS.successful)
         going_on = jnp.asarray(now.result == RESULTS.successful)
-        reached = jnp.where(happened, solved.ts[1][0], end)
+        reached = jnp.where(happened, solved.end, end)
         resets = (~happened) & (breaks[now.resets] <= 1.0)
-        state = jtu.tree_map(lambda leaf: leaf[0], last)
-        state = self._applied(state, reached, happened, resets, inputs)
+        state = self._applied(solved.last, reached, happened, resets, inputs)
         later = shares >= now.share
         keep = lambda new, old: jnp.where(_behind(later & going_on, new), new, old)
         move = lambda new, old: jnp.where(going_on & ok, new, old)
@@ -100,7 +93,7 @@ class Stretches(eqx.Module):
         return _Now(
             share=move(reached, now.share),
             state=jtu.tree_map(move, state, now.state),
-            saved=jtu.tree_map(keep, states, now.saved),
+            saved=jtu.tree_map(keep, solved.states, now.saved),
             resets=now.resets + resets.astype(now.resets.dtype),
             after_event=happened,
             result=RESULTS.where(going_on, failed, now.result),

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._parameters import Parameter, frozen, is_parameter, resolve
 from .._result import RESULTS
+from ._clock import doses_in
 from ._ode import ODE
 from ._simulator import AbstractSimulator, Simulation
 from ._spline import Spline
@@ -96,6 +97,12 @@ class Surrogate(AbstractSimulator):
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where times lie outside a spline's knots."""
         self.ode.check(times, inputs, name)
+        breaks = self.ode.resets is not None or self.ode.event is not None
+        if breaks or doses_in(inputs):
+            raise ValueError(
+                f"{name}: a smooth curve cannot follow doses, resets and events: fit the ODE "
+                "itself."
+            )
         self.check_inside(times, f"{name}: times")
 
     def check_inside(self, times: Any, what: str) -> None:
