@@ -10,9 +10,6 @@ from . import objectives as objectives
 from . import plot as plot
 from . import reductions as reductions
 from . import terms as terms
-from ._data import AbstractData as AbstractData
-from ._data import Dataset as Dataset
-from ._data import Experiment as Experiment
 from ._parameters import Parameter as Parameter
 from ._parameters import bounded as bounded
 from ._parameters import constrained as constrained
@@ -23,6 +20,9 @@ from ._parameters import real as real
 from ._parameters import resolve as resolve
 from ._predictor import Predictor as Predictor
 from ._result import RESULTS as RESULTS
+from .data import AbstractData as AbstractData
+from .data import Dataset as Dataset
+from .data import Experiment as Experiment
 from .diagnostics import diagnose as diagnose
 from .fits import BFGS as BFGS
 from .fits import Bundle as Bundle

@@ -6,8 +6,9 @@ order one (`pack`), and the model never sees it either: it is called with plain 
 (`resolve`).
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,6 +19,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.constraints import Constraint
+
+from ._varying import Varying
 
 # What a person writes: a number, an array, or a list of numbers.
 Numbers = ArrayLike | Sequence[Any]
@@ -38,6 +41,8 @@ class Parameter(eqx.Module):
     - `trainable`: whether a fit may change it.
     - `name`: one name, or one for each element; `None` takes the field's own name.
     - `unit`: one unit, or one for each element; only for the reader.
+    - `by`: what it varies by, `"experiment"` or a kind of groups; `None`: it is the same in all.
+    - `members`: whose values they are, along a first axis of `value`; `None` before data say.
     """
 
     value: Array
@@ -46,6 +51,8 @@ class Parameter(eqx.Module):
     trainable: bool = eqx.field(static=True)
     name: str | tuple[str, ...] | None = eqx.field(static=True)
     unit: str | tuple[str, ...] | None = eqx.field(static=True)
+    by: str | None = eqx.field(static=True, default=None)
+    members: tuple[str, ...] | None = eqx.field(static=True, default=None)
 
     def __jax_array__(self) -> Array:
         return self.value
@@ -57,6 +64,7 @@ def constrained(
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
+    by: str | None = None,
 ) -> Any:
     """A parameter that stays in the set of any NumPyro constraint.
 
@@ -65,7 +73,7 @@ def constrained(
     """
     start = _as_float(value)
     _check_inside(start, constraint, name)
-    return _parameter(start, constraint, jnp.ones_like(start), True, name, unit)
+    return _parameter(start, constraint, jnp.ones_like(start), True, name, unit, by)
 
 
 def positive(
@@ -73,12 +81,14 @@ def positive(
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
+    by: str | None = None,
 ) -> Any:
     """A parameter above zero, fitted through its logarithm, starting from `value`.
 
+    With `by="experiment"`, or a kind of groups, each experiment or group has one of its own.
     Raises `ValueError` where `value` is not above zero.
     """
-    return constrained(value, constraints.positive, name=name, unit=unit)
+    return constrained(value, constraints.positive, name=name, unit=unit, by=by)
 
 
 def bounded(
@@ -88,6 +98,7 @@ def bounded(
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
+    by: str | None = None,
 ) -> Any:
     """A parameter between `lower` and `upper`, fitted through its logit, from `value`.
 
@@ -100,7 +111,7 @@ def bounded(
             f"bounded: both bounds must be finite, got {lower} and {upper}. Use positive(...), "
             "real(...), or constrained(...) with a one-sided constraint of NumPyro."
         )
-    return constrained(value, constraints.interval(lower, upper), name=name, unit=unit)
+    return constrained(value, constraints.interval(lower, upper), name=name, unit=unit, by=by)
 
 
 def ordered(
@@ -108,6 +119,7 @@ def ordered(
     *,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
+    by: str | None = None,
 ) -> Any:
     """A vector whose entries increase, fitted through the logarithms of its increments.
 
@@ -116,7 +128,7 @@ def ordered(
     shape = np.shape(np.asarray(value))
     if len(shape) != 1:
         raise ValueError(f"ordered: expected a vector, got shape {shape}.")
-    return constrained(value, constraints.ordered_vector, name=name, unit=unit)
+    return constrained(value, constraints.ordered_vector, name=name, unit=unit, by=by)
 
 
 def real(
@@ -125,6 +137,7 @@ def real(
     scale: Numbers | None = None,
     name: str | Sequence[str] | None = None,
     unit: str | Sequence[str] | None = None,
+    by: str | None = None,
 ) -> Any:
     """A parameter on the whole line, fitted in units of `scale`, starting from `value`.
 
@@ -139,7 +152,7 @@ def real(
         size = jnp.broadcast_to(jnp.asarray(scale, dtype=start.dtype), start.shape)
         if not bool(jnp.all((size > 0) & jnp.isfinite(size))):
             raise ValueError(f"real: the scale must be positive and finite, got {scale}.")
-    return _parameter(start, constraints.real, size, True, name, unit)
+    return _parameter(start, constraints.real, size, True, name, unit, by)
 
 
 def frozen(
@@ -154,12 +167,61 @@ def frozen(
 
 
 def resolve(tree: PyTree) -> PyTree:
-    """The same tree with every `Parameter` replaced by its plain array."""
-    return jtu.tree_map(
-        lambda leaf: leaf.value if isinstance(leaf, Parameter) else leaf,
-        tree,
-        is_leaf=is_parameter,
-    )
+    """The same tree with every `Parameter` replaced by its plain array.
+
+    One that varies, and knows by what members, becomes a `Varying`.
+    """
+
+    def plain(leaf: Any) -> Any:
+        if not isinstance(leaf, Parameter):
+            return leaf
+        if leaf.by is None or leaf.members is None:
+            return leaf.value
+        return Varying(leaf.value, leaf.by, leaf.members)
+
+    return jtu.tree_map(plain, tree, is_leaf=is_parameter)
+
+
+def vary(tree: PyTree, members: Mapping[str, tuple[str, ...]], whose: str) -> PyTree:
+    """The same tree, each `Parameter` that varies with a value for each of its members.
+
+    Members that it had before keep theirs; where it had none, all start from the one value.
+    `members` says who they are, for each kind; `whose` data they belong to, for messages. Raises
+    `ValueError` where there is no such kind, or one has no value of its own.
+    """
+
+    def spread(leaf: Any) -> Any:
+        if not isinstance(leaf, Parameter) or leaf.by is None:
+            return leaf
+        if leaf.by not in members:
+            known = ", ".join(map(repr, members))
+            raise ValueError(
+                f"{whose}: a parameter varies by {leaf.by!r}, but experiments are told apart by "
+                f"{known} only: give experiments groups={{{leaf.by!r}: ...}}."
+            )
+        wanted = members[leaf.by]
+        if leaf.members is None:
+            each = lambda array: jnp.broadcast_to(array, (len(wanted), *array.shape))
+        else:
+            places = _places(leaf.members, wanted, leaf.by, whose)
+            each = lambda array: array[places]
+        return dataclasses.replace(
+            leaf, value=each(leaf.value), scale=each(leaf.scale), members=wanted
+        )
+
+    return jtu.tree_map(spread, tree, is_leaf=is_parameter)
+
+
+def _places(
+    had: tuple[str, ...], wanted: tuple[str, ...], by: str, whose: str
+) -> np.ndarray:
+    missing = [name for name in wanted if name not in had]
+    if missing:
+        raise ValueError(
+            f"{whose}: {by} {missing[0]!r} has no value of a parameter that varies by {by}: those "
+            f"of {', '.join(map(repr, had[:6]))}{', ...' if len(had) > 6 else ''} are known."
+        )
+    return np.array([had.index(name) for name in wanted])
 
 
 def is_parameter(leaf: Any) -> bool:
@@ -388,6 +450,7 @@ def _parameter(
     trainable: bool,
     name: str | Sequence[str] | None,
     unit: str | Sequence[str] | None,
+    by: str | None = None,
 ) -> Parameter:
     return Parameter(
         value=value,
@@ -396,6 +459,7 @@ def _parameter(
         trainable=trainable,
         name=_per_element(name, value, "name"),
         unit=_per_element(unit, value, "unit"),
+        by=by,
     )
 
 
@@ -427,14 +491,17 @@ def _label(path: str, name: str, leaf: Any) -> Label:
     value = leaf.value if isinstance(leaf, Parameter) else leaf
     given = getattr(leaf, "name", None)
     unit = getattr(leaf, "unit", None)
+    members = leaf.members if isinstance(leaf, Parameter) else None
+    own = value.shape[1:] if members else value.shape
     if isinstance(given, tuple):
-        elements = tuple(f"{name}[{each}]" for each in given)
-    elif value.shape == ():
-        elements = (name,)
+        parts = list(given)
     else:
-        indices = np.ndindex(value.shape)
-        elements = tuple(f"{name}[{', '.join(map(str, index))}]" for index in indices)
-    units = unit if isinstance(unit, tuple) else (unit or "",) * value.size
+        parts = [", ".join(map(str, index)) for index in np.ndindex(own)]
+    if members:
+        parts = [", ".join(filter(None, (member, part))) for member in members for part in parts]
+    elements = tuple(f"{name}[{part}]" if part else name for part in parts)
+    units = unit if isinstance(unit, tuple) else (unit or "",) * math.prod(own)
+    units = units * (len(members) if members else 1)
     return Label(path, name, elements, units, value.shape)
 
 

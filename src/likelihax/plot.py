@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-from ._data import Experiment
+from .data import Experiment
 from .fits import CrossValidation, Fit, LearningCurves, Path
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._data import AbstractData
 from .._parameters import resolve
+from ..data import AbstractData
 from ..objectives import NLL, AbstractObjective, as_sum
 from ..reductions import Mean
 from ..terms import AbstractPenalty

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import Array, Bool, Float, Int
 
-from .._data import AbstractData
 from .._parameters import resolve, unpack
 from .._predictor import Predictor
+from ..data import AbstractData
 from ..likelihoods import AbstractLikelihood, Censored, IntervalCensored, VonMises
 from ..models import Simulation
 from ..objectives import NLL

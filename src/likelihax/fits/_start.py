@@ -10,10 +10,10 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compile import Lowered
-from .._data import AbstractData
 from .._parameters import is_parameter, resolve, trainable_size, trainable_values
 from .._predictor import Predictor
 from .._result import RESULTS, describe
+from ..data import AbstractData
 from ..objectives import NLL, Evaluation, Unknowns
 
 

@@ -95,6 +95,24 @@ class Doses(AbstractInput):
         rate = jnp.where(counts, amounts / jnp.where(durations > 0, durations, 1.0), 0.0)
         return jnp.zeros(size, amounts.dtype).at[self.into].add(rate)
 
+    @property
+    def length(self) -> int:
+        """How many times there are."""
+        return int(np.size(resolve(self.times)))
+
+    def padded(self, length: int) -> "Doses":
+        """With further doses of nothing, together with the last one."""
+        times, amounts, durations = self._resolved()
+        more = max(length - times.size, 0)
+        rows = np.minimum(np.arange(times.size + more), times.size - 1)
+        real = np.arange(times.size + more) < times.size
+        return Doses(
+            times[rows],
+            jnp.where(real, amounts[rows], 0.0),
+            durations=durations[rows],
+            into=self.into[rows],
+        )
+
     def check(self, first: float, last: float, what: str) -> None:
         """Raises `ValueError` where one is given before `first`."""
         times = np.asarray(resolve(self.times))

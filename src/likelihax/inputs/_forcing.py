@@ -46,5 +46,18 @@ class Forcing(AbstractInput):
         times: Array = resolve(self.jumps_at)
         return times
 
+    @property
+    def length(self) -> int:
+        """How many jumps there are."""
+        return int(np.size(resolve(self.jumps_at)))
+
+    def padded(self, length: int) -> "Forcing":
+        """With the last jump over and over; as it is if it has none."""
+        times = resolve(self.jumps_at)
+        if not times.size:
+            return self
+        rows = np.minimum(np.arange(max(length, times.size)), times.size - 1)
+        return Forcing(self.function, times[rows])
+
     def check(self, first: float, last: float, what: str) -> None:
         """A function knows no ends."""

@@ -25,6 +25,15 @@ class AbstractInput(eqx.Module):
     def jumps(self) -> Float[Array, " jumps"]:
         """The times at which it jumps; any order, those beyond the data do not matter."""
 
+    @property
+    @abc.abstractmethod
+    def length(self) -> int:
+        """How many rows its table has; 0 if it has none."""
+
+    @abc.abstractmethod
+    def padded(self, length: int) -> "AbstractInput":
+        """The same input with a table of that many rows, or of its own if that is longer."""
+
     @abc.abstractmethod
     def check(self, first: float, last: float, what: str) -> None:
         """Raises `ValueError` where it does not cover the times from `first` to `last`.

@@ -65,6 +65,21 @@ class Series(AbstractInput):
         """None."""
         return jnp.zeros(0)
 
+    @property
+    def length(self) -> int:
+        """How many times there are."""
+        return int(np.size(resolve(self.times)))
+
+    def padded(self, length: int) -> "Series":
+        """With further times, at which the last value holds."""
+        times, values = resolve((self.times, self.values))
+        more = max(length - times.size, 0)
+        later = times[-1] + jnp.arange(1, more + 1, dtype=times.dtype)
+        held = jnp.broadcast_to(values[-1], (more, *values.shape[1:]))
+        return Series(
+            jnp.concatenate([times, later]), jnp.concatenate([values, held]), kind=self.kind
+        )
+
     def check(self, first: float, last: float, what: str) -> None:
         """Raises `ValueError` where it begins after `first` or ends before `last`."""
         times = np.asarray(resolve(self.times))

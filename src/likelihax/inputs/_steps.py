@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, final
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -47,6 +48,19 @@ class Steps(AbstractInput):
         """When it is switched."""
         times: Array = resolve(self.times)
         return times
+
+    @property
+    def length(self) -> int:
+        """How many times there are."""
+        return int(np.size(resolve(self.times)))
+
+    def padded(self, length: int) -> "Steps":
+        """With the last row over and over."""
+        times, values = resolve((self.times, self.values))
+        rows = np.minimum(np.arange(max(length, times.size)), times.size - 1)
+        return eqx.tree_at(
+            lambda s: (s.times, s.values), self, (frozen(times[rows]), frozen(values[rows]))
+        )
 
     def check(self, first: float, last: float, what: str) -> None:
         """Raises `ValueError` where it begins after `first`."""

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._data import AbstractData
 from .._predictor import Predictor
+from ..data import AbstractData
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from ..models import AbstractSimulator, Simulation
 from ..reductions import AbstractReduction, Sum

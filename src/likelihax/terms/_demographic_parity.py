@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-from .._data import AbstractData
 from .._predictor import Predictor
+from ..data import AbstractData
 from ._parity import AbstractParity, Classes, Compare, Of, check_comparison, checked_groups
 
 

@@ -10,10 +10,10 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from numpyro.distributions import Distribution
 
-from .._data import AbstractData
 from .._parameters import resolve
 from .._predictor import Predictor
 from .._special._elementary import sigmoid, softplus
+from ..data import AbstractData
 from ..objectives._objective import Evaluation
 from ._predictions import check_kinds, evaluated_rows, predicted_rows
 from ._term import AbstractTerm

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-from .._data import AbstractData
 from .._parameters import resolve
 from .._predictor import Predictor
+from ..data import AbstractData
 from ._parity import (
     AbstractParity,
     Classes,

@@ -11,10 +11,10 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .._data import AbstractData
 from .._parameters import resolve, trainable_size
 from .._predictor import Predictor
 from .._result import RESULTS
+from ..data import AbstractData
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from ..models import ODE, Simulation
 from ..models._surrogate import Surrogate, check_span

@@ -12,11 +12,11 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro import distributions as dist
 from numpyro.distributions import Distribution
 
-from .._data import AbstractData
 from .._groups import counted_groups
 from .._parameters import resolve
 from .._predictor import Predictor
 from .._special._elementary import exp_excess
+from ..data import AbstractData
 from ..models import AbstractSimulator
 from ..objectives._objective import Evaluation
 from ..objectives._observations import CurvedLoss, Observations

@@ -9,8 +9,8 @@ from numpyro import distributions as dist
 from numpyro.distributions import Distribution
 from numpyro.distributions.distribution import validation_enabled
 
-from .._data import AbstractData
 from .._predictor import Predictor
+from ..data import AbstractData
 from ..models import Simulation
 from ..objectives._objective import Evaluation
 
