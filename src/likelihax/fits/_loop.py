@@ -49,7 +49,7 @@ def run(
     started = time.perf_counter()
     with Progress(method.max_steps, "fit", progress) as bar:
         try:
-            for record in advance(chunk, arrays):
+            for record in chunks(chunk, arrays):
                 if not record.done:
                     bar.update(int(record.steps), f"{float(record.total):.6g}")
         except KeyboardInterrupt:
@@ -69,21 +69,23 @@ def compile_loop(
     check: Callable[[], Callable[[], None]] | None = None,
 ) -> tuple[Compiled, list[Any], bool]:
     """The compiled chunk of steps, its arrays, and whether it was compiled just now."""
-    return compiled(_advance, method, problem, key, measure, initial=_initial, check=check)
+    return compiled(take_steps, method, problem, key, measure, initial=before_any_step, check=check)
 
 
-def advance(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
+def chunks(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
     """The account after each chunk of steps, until the method ends."""
-    record, state, _ = chunk.carry
+    carry = chunk.carry
     steps = 0
-    while not record.done:
+    while True:
         limit = np.asarray(steps + chunk_size(chunk.notes))
         before = time.perf_counter()
-        record, state = chunk(arrays, (record, state, limit))
-        record = jax.device_get(record)
+        carry = chunk(arrays, carry, limit)
+        record = chunk.packings[0].unpack(jax.device_get(carry[0]))
         note_speed(chunk.notes, time.perf_counter() - before, int(record.steps) - steps)
         steps = int(record.steps)
         yield record
+        if record.done:
+            return
 
 
 def chunk_size(notes: dict[str, float]) -> int:
@@ -97,24 +99,27 @@ def note_speed(notes: dict[str, float], seconds: float, steps: int) -> None:
     notes["seconds_per_step"] = seconds / max(steps, 1)
 
 
-def _initial(
+def before_any_step(
     method: AbstractMethod, problem: Problem, key: Array | None, measure: Measure | None
 ) -> Any:
+    """What `take_steps` carries on from, before any."""
     record, state = method.init(problem, key)
     if measure is not None:
         curves = blank(measure(problem.at(record.steps), record.theta), method.max_steps)
         record = replace(record, curves=curves)
-    return record, state, jnp.asarray(0)
+    return record, state
 
 
-def _advance(
+def take_steps(
     method: AbstractMethod,
     problem: Problem,
     key: Array | None,
     measure: Measure | None,
-    carry: Any,
+    record: Record,
+    state: Any,
+    limit: Array,
 ) -> Any:
-    record, state, limit = carry
+    """Steps on until the method ends, or as many as the limit have been taken."""
 
     def begin() -> Any:
         fresh, state = method.init(problem, key)
