@@ -19,7 +19,7 @@ from ._candidates import AbstractSource, Candidates, Drawn, Listed, strong
 from ._draws import AbstractDraws
 from ._many import Ran, runner
 from ._method import AbstractMethod
-from ._optima import group
+from ._optima import SAME_TOTAL, group
 from ._prepare import prepare
 from ._problem import Problem
 from ._report import Fit
@@ -107,8 +107,7 @@ class MultiStart:
         parameter.
         """
         found = np.flatnonzero(np.array(self.results) == "successful")
-        points = np.array([np.asarray(self.runs[i].record.theta) for i in found])
-        points = points.reshape(len(found), -1) * self.starts.scales[found]
+        points = [np.asarray(self.runs[i].record.theta) * self.starts.scales[i] for i in found]
         groups = group(self.totals[found], points)
         members = [tuple(int(found[i]) for i in each) for each in groups]
         return tuple(Optimum(self._fit(each[0]), each) for each in members)
@@ -150,8 +149,7 @@ class MultiStart:
         others = [f"{name} {count}" for name, count in self.endings.items() if name != "successful"]
         remarks = [f"not converged: {', '.join(others)}"] if others else []
         if self.optima:
-            lower = int(np.sum(self.totals < self.optima[0].nll - 1e-3))
-            lower -= sum(o.count for o in self.optima if o.nll < self.optima[0].nll - 1e-3)
+            lower = int(np.sum(self.totals < self.optima[0].nll - SAME_TOTAL))
             if lower:
                 remarks.append(
                     f"{_counted(lower, 'fit')} went lower without converging, to "
