@@ -8,6 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -151,17 +152,7 @@ def compiled(
     function is traced; what it returns is called before the function is compiled, and may
     raise.
     """
-    leaves, treedef = jtu.tree_flatten(arguments)
-    arrays = []
-    signature: list[Any] = [function, treedef]
-    for leaf in leaves:
-        if eqx.is_array(leaf):
-            arrays.append(leaf)
-            signature.append((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)))
-        else:
-            # With its type: True, 1 and 1.0 are equal, and a model may treat them differently.
-            signature.append((type(leaf), leaf))
-    key = tuple(signature)
+    key, arrays = _signature(function, arguments)
     entry = _kept.get(key)
     if entry is not None:
         _kept.move_to_end(key)
@@ -172,7 +163,57 @@ def compiled(
     lowering_seconds = time.perf_counter() - started
     if finish is not None:
         finish()
-    entry = _kept[key] = Compiled(lowered, lowering_seconds)
+    entry = Compiled(lowered, lowering_seconds)
+    _keep(key, entry)
+    return entry, arrays, True
+
+
+def begin(
+    function: Callable[..., Any], *arguments: Any
+) -> Callable[[], tuple[Compiled, list[Any], float]]:
+    """Traces `function` and begins to compile it on another thread; returns what waits for it.
+
+    That gives the compiled form, its arrays, and what of the caller's own time it took.
+    """
+    key, arrays = _signature(function, arguments)
+    entry = _kept.get(key)
+    if entry is not None:
+        _kept.move_to_end(key)
+        return lambda: (entry, arrays, 0.0)
+    started = time.perf_counter()
+    lowered = Lowered(function, arguments)
+    lowering_seconds = time.perf_counter() - started
+    with_own_thread = ThreadPoolExecutor(max_workers=1)
+    compiling = with_own_thread.submit(Compiled, lowered, lowering_seconds)
+    with_own_thread.shutdown(wait=False)
+
+    def finish() -> tuple[Compiled, list[Any], float]:
+        started = time.perf_counter()
+        entry = compiling.result()
+        _keep(key, entry)
+        return entry, arrays, lowering_seconds + time.perf_counter() - started
+
+    return finish
+
+
+def _keep(key: Any, entry: Compiled) -> None:
+    _kept[key] = entry
     if len(_kept) > _LARGEST:
         _kept.popitem(last=False)
-    return entry, arrays, True
+
+
+def _signature(
+    function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], list[Any]]:
+    """What tells one compiled form from another, and the arrays among the arguments."""
+    leaves, treedef = jtu.tree_flatten(arguments)
+    arrays = []
+    signature: list[Any] = [function, treedef]
+    for leaf in leaves:
+        if eqx.is_array(leaf):
+            arrays.append(leaf)
+            signature.append((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)))
+        else:
+            # With its type: True, 1 and 1.0 are equal, and a model may treat them differently.
+            signature.append((type(leaf), leaf))
+    return tuple(signature), arrays

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, Bool
 
-from .._compile import compiled
+from .._compile import begin
 from .._parameters import (
     are_inside,
     is_parameter,
@@ -23,7 +23,7 @@ from .._parameters import (
     with_values,
 )
 from ..objectives import Unknowns
-from ._draws import AbstractDraws, cube
+from ._draws import AbstractDraws, block_size, cube
 from ._problem import Problem
 
 # At most this many starts are drawn for each that is asked for.
@@ -100,12 +100,16 @@ class AbstractSource(abc.ABC):
 
     - `num`: how many starts are wanted.
     - `limit`: how many candidates there are at most.
-    - `compile_seconds`: what had to be compiled to have them.
+    - `compile_seconds`: how long compiling what they need has held up the caller.
     """
 
     num: int
     limit: int
     compile_seconds: float
+
+    @abc.abstractmethod
+    def begin(self) -> None:
+        """Begins what can be done while a fit is compiled."""
 
     @abc.abstractmethod
     def reach(self, count: int) -> Candidates:
@@ -124,9 +128,17 @@ class Drawn(AbstractSource):
         self._problem = problem
         self._places = _places(problem)
         self._known: Candidates | None = None
+        self._size = block_size(num)
+        self._dimensions = draws.num_dimensions(problem.unknowns)
         seed = np.ravel(np.asarray(jax.random.key_data(key))).tolist()
-        self._points = cube(draws.num_dimensions(problem.unknowns), seed, num)
-        # On a thread of their own, since SciPy is imported there, while the fit is compiled.
+        self._points = cube(self._dimensions, seed, self._size)
+        self._first: Future[np.ndarray] | None = None
+
+    def begin(self) -> None:
+        """See `AbstractSource`; the first points are drawn, and SciPy imported, on a thread."""
+        shape = (self._size, self._dimensions)
+        like = jnp.asarray(np.zeros(shape))
+        self._finish = begin(_values, self._draws, self._problem.unknowns, like)
         with_own_thread = ThreadPoolExecutor(max_workers=1)
         self._first = with_own_thread.submit(next, self._points)
         with_own_thread.shutdown(wait=False)
@@ -134,16 +146,19 @@ class Drawn(AbstractSource):
     def reach(self, count: int) -> Candidates:
         """See `AbstractSource`."""
         if self._known is None:
+            if self._first is None:
+                self.begin()
+            assert self._first is not None
+            self._place, self._arrays, seconds = self._finish()
+            self.compile_seconds += seconds
             self._known = self._block(self._first.result())
         while self._known.count < count:
             self._known = self._known.join(self._block(next(self._points)))
         return self._known
 
     def _block(self, points: np.ndarray) -> Candidates:
-        arguments = (self._draws, self._problem.unknowns, jnp.asarray(points))
-        place, arrays, fresh = compiled(_values, *arguments)
-        self.compile_seconds += place.seconds if fresh else 0.0
-        values, inside = jax.device_get(place(arrays))
+        # The points come last among the arguments.
+        values, inside = jax.device_get(self._place([*self._arrays[:-1], jnp.asarray(points)]))
         scales = np.ones((len(inside), trainable_size(self._problem.unknowns)))
         return Candidates(self._problem, self._places, tuple(values), inside, scales)
 
@@ -156,6 +171,9 @@ class Listed(AbstractSource):
         self.num = self.limit = len(starts)
         self.compile_seconds = 0.0
         self._known = given(problem, starts)
+
+    def begin(self) -> None:
+        """They are there."""
 
     def reach(self, count: int) -> Candidates:
         """All of them."""

@@ -10,7 +10,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
@@ -81,9 +80,10 @@ class Spread(AbstractDraws):
     def values(self, unknowns: Unknowns, point: Float[Array, " dimensions"]) -> list[Array]:
         """Quantiles of the Normal, brought to natural units."""
         start = pack(unknowns)
-        return trainable_values(
-            unpack(start + (self.sd * ndtri(point)).astype(start.dtype), unknowns)
-        )
+        normal = math.sqrt(2.0) * jax.lax.erf_inv(2.0 * point - 1.0)
+        # Without the barrier, XLA would compile the quantile again for each parameter.
+        away = jax.lax.optimization_barrier((self.sd * normal).astype(start.dtype))
+        return trainable_values(unpack(start + away, unknowns))
 
 
 @final
@@ -223,10 +223,15 @@ class Priors(AbstractDraws):
         return [place.elements.size if _has_quantiles(d) else 1 for place, d in each]
 
 
-def cube(dimensions: int, seed: Sequence[int], block: int) -> Iterator[np.ndarray]:
-    """Scrambled Sobol points strictly within the unit cube, in blocks `(2**n, dimensions)`.
+def block_size(num: int) -> int:
+    """How many points to draw at once: a power of two, as others are not balanced, and warn."""
+    return 2 ** math.ceil(math.log2(num))
 
-    A block holds `block` points or more. Raises `ValueError` beyond the dimensions that Sobol
+
+def cube(dimensions: int, seed: Sequence[int], size: int) -> Iterator[np.ndarray]:
+    """Scrambled Sobol points strictly within the unit cube, in blocks `(size, dimensions)`.
+
+    Raises `ValueError` beyond the dimensions that Sobol
     points are tabulated for.
     """
     # SciPy's statistics take a second to import, which only those who draw should pay.
@@ -239,8 +244,6 @@ def cube(dimensions: int, seed: Sequence[int], block: int) -> Iterator[np.ndarra
             "themselves as a list of predictors."
         )
     engine = Sobol(dimensions, scramble=True, bits=30, rng=np.random.default_rng(seed))
-    # A power of two: only then is each block balanced, and other numbers warn.
-    size = 2 ** math.ceil(math.log2(block))
     while True:
         yield engine.random(size) + 0.5 * _GRID
 

@@ -63,8 +63,16 @@ class OnThreads(AbstractRunner):
     steps takes as many as it needs; side by side, each would wait for the longest.
     """
 
-    def __init__(self, method: AbstractMethod, problem: Problem, workers: int | None):
-        self._chunk, self._arrays, fresh = compile_loop(method, problem)
+    def __init__(
+        self,
+        method: AbstractMethod,
+        problem: Problem,
+        workers: int | None,
+        source: AbstractSource,
+    ):
+        # Between tracing, which needs Python, and compiling, which leaves it to others.
+        meanwhile = lambda: source.begin
+        self._chunk, self._arrays, fresh = compile_loop(method, problem, check=meanwhile)
         self._before = sum(eqx.is_array(leaf) for leaf in jtu.tree_leaves(method))
         self._workers = workers or num_cores()
         self.compile_seconds = self._chunk.seconds if fresh else 0.0
@@ -222,5 +230,5 @@ def runner(
 ) -> AbstractRunner:
     """The one for this hardware."""
     if jax.default_backend() == "cpu":
-        return OnThreads(method, problem, workers)
+        return OnThreads(method, problem, workers, source)
     return SideBySide(method, problem, workers, source.reach(1).take(range(1)), source.num)
