@@ -18,7 +18,7 @@ from problems import line_problem
 import likelihax as lhx
 from examples import lynx_hare
 from likelihax import _progress, _result
-from likelihax.fits import _many, _multistart
+from likelihax.fits import _many, _multistart, _optima
 from likelihax.fits._start import StartError
 
 KEY = jax.random.key(7)
@@ -144,6 +144,14 @@ def test_optima_of_the_same_height_are_told_apart():
     assert [optimum.count for optimum in found.optima] == [16, 16, 16, 16]
     corners = {tuple(np.sign(list(o.fit.estimates.values()))) for o in found.optima}
     assert corners == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
+
+
+def test_a_place_with_two_heights_is_two_optima():
+    points = [np.array([1.0, 200.0]), np.array([1.005, 201.0]), np.array([1.0, 200.0])]
+    assert _optima.group(np.array([3.0, 3.0005, 3.1]), points) == [[0, 1], [2]]
+    assert _optima.group(np.array([3e6, 3.1, 3e6 + 2]), points) == [[1], [0, 2]]
+    apart = [np.array([1.0, 200.0]), np.array([1.02, 200.0]), np.array([1.0, 203.0])]
+    assert _optima.group(np.array([3.0, 2.9995, 3.0]), apart) == [[1], [0], [2]]
 
 
 def test_the_best_has_converged_where_any_has():
@@ -407,7 +415,7 @@ def test_an_interruption_keeps_what_was_found(monkeypatch):
 
 
 def test_a_fit_under_way_ends_where_it_is(monkeypatch):
-    started = threading.Event()
+    third, stop = threading.Event(), threading.Event()
     chunks = _many.chunks
 
     def slow(chunk, arrays):
@@ -415,29 +423,26 @@ def test_a_fit_under_way_ends_where_it_is(monkeypatch):
         for record in chunks(chunk, arrays):
             chunk.notes["seconds_per_step"] = 1.0
             if int(record.steps) == 3:
-                started.set()
-                stopped.wait()
+                third.set()
+                stop.wait()
             yield record
 
-    stopped = threading.Event()
-
     def interrupt(*args):
-        started.wait()
-        stopped.set()
+        third.wait()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_many, "chunks", slow)
     monkeypatch.setattr(_many, "wait", interrupt)
+    monkeypatch.setattr(_many, "Event", lambda: stop)
     found = wells(num=2, method=DOWNHILL, workers=1)
-    assert found.results[0] in ("interrupted", "successful")
-    assert np.isfinite(found.totals[0])
+    assert found.endings == {"interrupted": 1}
+    assert found.fits[0].steps == 3
+    assert found.best.nll == min(found.fits[0].history) < np.inf
 
 
 def test_an_interruption_before_anything_was_found(monkeypatch):
-    def interrupt(self, starts, which, watch):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_many.OnThreads, "run", interrupt)
+    nothing = lambda self, starts, which, watch: ({}, True)
+    monkeypatch.setattr(_many.OnThreads, "run", nothing)
     with pytest.raises(KeyboardInterrupt):
         wells()
 
@@ -451,13 +456,22 @@ def test_a_bar(monkeypatch, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_an_error_on_a_thread_is_raised(monkeypatch):
+def test_an_error_on_a_thread_is_raised_and_stops_the_others(monkeypatch):
+    stop = threading.Event()
+    calls, told = iter(range(99)), []
+
     def fail(chunk, arrays):
-        raise RuntimeError("out of memory")
+        if next(calls) == 0:
+            raise RuntimeError("out of memory")
+        told.append(stop.wait(20.0))
+        raise RuntimeError("told to stop")
 
     monkeypatch.setattr(_many, "chunks", fail)
+    monkeypatch.setattr(_many, "Event", lambda: stop)
     with pytest.raises(RuntimeError, match="out of memory"):
-        wells()
+        wells(workers=2)
+    assert next(calls) <= 2
+    assert all(told)
 
 
 def test_waterfall():

@@ -2,10 +2,10 @@
 
 import abc
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -82,7 +82,7 @@ class OnThreads(AbstractRunner):
     ) -> tuple[dict[int, Ran], bool]:
         """See `AbstractRunner`; what was under way when the user interrupted ends there."""
         found: dict[int, Ran] = {}
-        stop = threading.Event()
+        stop = Event()
         todo = iter(list(which))  # its `next` gives each number to one thread only
 
         def work() -> None:
@@ -108,7 +108,7 @@ class OnThreads(AbstractRunner):
             future.result()
         return {i: _ended(ran) for i, ran in found.items()}, interrupted
 
-    def _one(self, starts: Candidates, which: int, stop: threading.Event) -> Ran:
+    def _one(self, starts: Candidates, which: int, stop: Event) -> Ran:
         arrays = list(self._arrays)
         for place, array in zip(starts.places, starts.arrays(which), strict=True):
             arrays[self._before + place] = array
