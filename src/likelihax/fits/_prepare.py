@@ -6,6 +6,7 @@ from typing import Any
 import jax.tree_util as jtu
 from jaxtyping import Array
 
+from .._data import AbstractData
 from .._parameters import map_nodes
 from ..models import AbstractSimulator
 from ..objectives import AbstractObjective, ScalarObjective, Unknowns
@@ -34,6 +35,9 @@ def prepare(
     if not isinstance(objective, AbstractObjective):
         objective = _as_objective(objective)
     objective.check(predictor, data)
+    if isinstance(data, AbstractData):
+        probe = lambda node: node.probed(*data.arguments)
+        predictor = map_nodes(AbstractSimulator, probe, predictor)
     unknowns = Unknowns(predictor, objective)
     size = check_trainable(unknowns)
     check_dtypes(predictor, data)
