@@ -9,11 +9,12 @@ from pathlib import Path
 
 import jax
 
-from benchmarks.speed import lynx_hare, progress
+from benchmarks.speed import lynx_hare, multistart, progress
 from benchmarks.speed.case import Row
 
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
     "lynx_hare": lynx_hare.run,
+    "multistart": multistart.run,
     "progress": progress.run,
 }
 

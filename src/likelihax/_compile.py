@@ -4,18 +4,64 @@ JAX's own cache compiles at the first call and cannot say how long that took. He
 is compiled ahead of time for the structure, shapes and dtypes of its arguments, and kept.
 """
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
 _LARGEST = 256
 _kept: OrderedDict[Any, "Compiled"] = OrderedDict()
+
+
+class Packing:
+    """How a tree of arrays is passed as one vector for each dtype.
+
+    A compiled call costs Python by the array, in and out: for the many small ones of a fit,
+    more than a step of a small problem.
+    """
+
+    def __init__(self, shapes: Any):
+        leaves, self._treedef = jtu.tree_flatten(shapes)
+        self._shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
+        self._dtypes = list(dict.fromkeys(dtype for _, dtype in self._shapes))
+
+    def zeros(self) -> list[np.ndarray]:
+        """What all zeros are packed to."""
+        sizes = dict.fromkeys(self._dtypes, 0)
+        for shape, dtype in self._shapes:
+            sizes[dtype] += math.prod(shape)
+        return [np.zeros(size, dtype) for dtype, size in sizes.items()]
+
+    def pack(self, tree: Any) -> list[jax.Array]:
+        """The vectors, in the order of `zeros`."""
+        leaves, treedef = jtu.tree_flatten(tree)
+        shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
+        if (treedef, shapes) != (self._treedef, self._shapes):
+            raise ValueError(
+                f"A step returned {jtu.tree_unflatten(treedef, shapes)} for its state, which began "
+                f"as {jtu.tree_unflatten(self._treedef, self._shapes)}: keep structure, shapes "
+                "and dtypes."
+            )
+        of = lambda dtype: [jnp.ravel(leaf) for leaf in leaves if leaf.dtype == dtype]
+        return [jnp.concatenate(of(dtype)) for dtype in self._dtypes]
+
+    def unpack(self, vectors: Sequence[Any]) -> Any:
+        """The tree, of JAX's arrays or of views of NumPy's, as the vectors are."""
+        rest = dict(zip(self._dtypes, vectors, strict=True))
+        leaves = []
+        for shape, dtype in self._shapes:
+            size = math.prod(shape)
+            leaves.append(rest[dtype][:size].reshape(shape))
+            rest[dtype] = rest[dtype][size:]
+        return jtu.tree_unflatten(self._treedef, leaves)
 
 
 class Lowered:
@@ -24,7 +70,7 @@ class Lowered:
     **Attributes:**
 
     - `arrays`: the arrays among the arguments, in the order in which they are passed.
-    - `carry`: zeros shaped like what the function passes on from call to call, if it does.
+    - `packings`: how what the function passes on from call to call is packed, if it does.
     """
 
     def __init__(
@@ -44,19 +90,24 @@ class Lowered:
                 filled[i] = array
             return jtu.tree_unflatten(treedef, filled)
 
-        def flat(arrays: list[Any], *carry: Any) -> Any:
-            return function(*rebuild(arrays), *carry)
+        self.packings: tuple[Packing, ...] = ()
+        if initial is None:
+            flat = lambda arrays: function(*rebuild(arrays))
+            self._lowered = jax.jit(flat).lower(self.arrays)
+            return
+        shapes = jax.eval_shape(lambda arrays: initial(*rebuild(arrays)), self.arrays)
+        packings = self.packings = tuple(Packing(each) for each in shapes)
 
-        self.carry: Any = None
-        if initial is not None:
-            shapes = jax.eval_shape(lambda arrays: initial(*rebuild(arrays)), self.arrays)
-            # NumPy's zeros: JAX would compile a little function for each shape.
-            self.carry = jtu.tree_map(lambda s: np.zeros(s.shape, s.dtype), shapes)
-        rest = () if initial is None else (self.carry,)
-        self._lowered = jax.jit(flat).lower(self.arrays, *rest)
+        def onward(arrays: list[Any], packed: list[Any], limit: Any) -> list[Any]:
+            carry = [each.unpack(part) for each, part in zip(packings, packed, strict=True)]
+            after = function(*rebuild(arrays), *carry, limit)
+            return [each.pack(part) for each, part in zip(packings, after, strict=True)]
+
+        zeros = [each.zeros() for each in packings]
+        self._lowered = jax.jit(onward).lower(self.arrays, zeros, np.asarray(0))
 
     def compile(self) -> Callable[..., Any]:
-        """The executable, called with the arrays and the carry."""
+        """The executable, called with the arrays, and the packed carry and a limit."""
         return self._lowered.compile()
 
 
@@ -66,7 +117,8 @@ class Compiled:
     **Attributes:**
 
     - `seconds`: what tracing and compiling took, waiting for anything else left out.
-    - `carry`: zeros shaped like what the function passes on from call to call, if it does.
+    - `carry`: zeros, packed, for what the function passes on from call to call, if it does.
+    - `packings`: how each part of it is packed.
     - `notes`: what a caller likes to remember about it, for instance how fast it is.
     """
 
@@ -74,7 +126,10 @@ class Compiled:
         started = time.perf_counter()
         self._executable = lowered.compile()
         self.seconds = lowering_seconds + time.perf_counter() - started
-        self.carry = lowered.carry
+        self.packings = lowered.packings
+        # NumPy's zeros: JAX would compile a little function for each shape. Put where they are
+        # needed, once and not at every call.
+        self.carry = jax.device_put([each.zeros() for each in self.packings])
         self.notes: dict[str, float] = {}
 
     def __call__(self, arrays: list[Any], *carry: Any) -> Any:
@@ -89,24 +144,15 @@ def compiled(
 ) -> tuple[Compiled, list[Any], bool]:
     """The compiled form of `function`, its arrays, and whether it was compiled just now.
 
-    With `initial`, the function takes one argument more, a carry shaped like what
-    `initial(*arguments)` returns.
+    With `initial`, the function takes further arguments, shaped like the parts of the tuple that
+    `initial(*arguments)` returns, and a limit, a whole number; it returns such parts again. They
+    go in and out packed.
 
     Where there is anything to compile, `check()` begins a check, which may run while the
     function is traced; what it returns is called before the function is compiled, and may
     raise.
     """
-    leaves, treedef = jtu.tree_flatten(arguments)
-    arrays = []
-    signature: list[Any] = [function, treedef]
-    for leaf in leaves:
-        if eqx.is_array(leaf):
-            arrays.append(leaf)
-            signature.append((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)))
-        else:
-            # With its type: True, 1 and 1.0 are equal, and a model may treat them differently.
-            signature.append((type(leaf), leaf))
-    key = tuple(signature)
+    key, arrays = _signature(function, arguments)
     entry = _kept.get(key)
     if entry is not None:
         _kept.move_to_end(key)
@@ -117,7 +163,57 @@ def compiled(
     lowering_seconds = time.perf_counter() - started
     if finish is not None:
         finish()
-    entry = _kept[key] = Compiled(lowered, lowering_seconds)
+    entry = Compiled(lowered, lowering_seconds)
+    _keep(key, entry)
+    return entry, arrays, True
+
+
+def begin(
+    function: Callable[..., Any], *arguments: Any
+) -> Callable[[], tuple[Compiled, list[Any], float]]:
+    """Traces `function` and begins to compile it on another thread; returns what waits for it.
+
+    That gives the compiled form, its arrays, and what of the caller's own time it took.
+    """
+    key, arrays = _signature(function, arguments)
+    entry = _kept.get(key)
+    if entry is not None:
+        _kept.move_to_end(key)
+        return lambda: (entry, arrays, 0.0)
+    started = time.perf_counter()
+    lowered = Lowered(function, arguments)
+    lowering_seconds = time.perf_counter() - started
+    with_own_thread = ThreadPoolExecutor(max_workers=1)
+    compiling = with_own_thread.submit(Compiled, lowered, lowering_seconds)
+    with_own_thread.shutdown(wait=False)
+
+    def finish() -> tuple[Compiled, list[Any], float]:
+        started = time.perf_counter()
+        entry = compiling.result()
+        _keep(key, entry)
+        return entry, arrays, lowering_seconds + time.perf_counter() - started
+
+    return finish
+
+
+def _keep(key: Any, entry: Compiled) -> None:
+    _kept[key] = entry
     if len(_kept) > _LARGEST:
         _kept.popitem(last=False)
-    return entry, arrays, True
+
+
+def _signature(
+    function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], list[Any]]:
+    """What tells one compiled form from another, and the arrays among the arguments."""
+    leaves, treedef = jtu.tree_flatten(arguments)
+    arrays = []
+    signature: list[Any] = [function, treedef]
+    for leaf in leaves:
+        if eqx.is_array(leaf):
+            arrays.append(leaf)
+            signature.append((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)))
+        else:
+            # With its type: True, 1 and 1.0 are equal, and a model may treat them differently.
+            signature.append((type(leaf), leaf))
+    return tuple(signature), arrays

@@ -212,9 +212,7 @@ def vary(tree: PyTree, members: Mapping[str, tuple[str, ...]], whose: str) -> Py
     return jtu.tree_map(spread, tree, is_leaf=is_parameter)
 
 
-def _places(
-    had: tuple[str, ...], wanted: tuple[str, ...], by: str, whose: str
-) -> np.ndarray:
+def _places(had: tuple[str, ...], wanted: tuple[str, ...], by: str, whose: str) -> np.ndarray:
     missing = [name for name in wanted if name not in had]
     if missing:
         raise ValueError(
@@ -354,6 +352,35 @@ def natural(vector: Float[Array, " size"], tree: PyTree) -> Float[Array, " natur
 def trainable_values(tree: PyTree) -> list[Array]:
     """The trainable leaves as plain arrays, in the order of `labels`."""
     return [jnp.asarray(resolve(leaf)) for _, leaf in _trainable(tree)]
+
+
+def with_values(tree: PyTree, values: Sequence[Any]) -> PyTree:
+    """`tree` with its trainable leaves at `values`, natural ones in the order of `labels`."""
+    each = iter(values)
+
+    def put(leaf: Any) -> Any:
+        if not _is_trainable(leaf):
+            return leaf
+        value = next(each)
+        return eqx.tree_at(lambda p: p.value, leaf, value) if is_parameter(leaf) else value
+
+    return jtu.tree_map(put, tree, is_leaf=is_parameter)
+
+
+def are_inside(tree: PyTree) -> Array:
+    """Whether all trainable leaves are finite and strictly inside their constraints, traceable."""
+    inside = [jnp.all(jnp.isfinite(pack(tree)))]
+    for _, leaf in _trainable(tree):
+        inside.append(jnp.all(jnp.isfinite(resolve(leaf))))
+        if isinstance(leaf, Parameter):
+            inside.append(jnp.all(leaf.constraint(leaf.value)))
+    return jnp.all(jnp.stack(inside))
+
+
+def trainable_constraints(tree: PyTree) -> list[Constraint]:
+    """The constraints of the trainable leaves, in the order of `labels`; a bare array is real."""
+    leaves = [leaf for _, leaf in _trainable(tree)]
+    return [leaf.constraint if is_parameter(leaf) else constraints.real for leaf in leaves]
 
 
 def _trainable(tree: PyTree) -> list[tuple[Any, Any]]:

@@ -41,6 +41,23 @@ class RESULTS(dfx.RESULTS):
     interrupted: Any = "Interrupted by the user: the best point found so far is returned."
 
 
+_NAMES = (
+    "successful",
+    "start_failed",
+    "stalled",
+    "runaway",
+    "frozen",
+    "steps_used_up",
+    "interrupted",
+)
+
+
 def describe(result: RESULTS) -> str:
     """The sentence for a result."""
     return RESULTS[result]  # type: ignore[misc]
+
+
+def name_of(result: RESULTS) -> str:
+    """What a result of a fit is called, such as `"runaway"`; its sentence if it is none of ours."""
+    sentence = describe(result)
+    return next((name for name in _NAMES if describe(getattr(RESULTS, name)) == sentence), sentence)

@@ -66,4 +66,3 @@ def check_selected(tree: Any, whose: str) -> None:
             f"{whose}: a parameter varies by {left[0].by}, so say which {left[0].by} is meant: "
             "predictor.of(data, name), or predictor.predict(data) for all of them."
         )
-

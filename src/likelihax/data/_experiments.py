@@ -168,4 +168,3 @@ def _check_alike(each: list[Any], name: str) -> None:
                 f"{name}: {one.name} is {one.values.dtype}, {first.name} is "
                 f"{first.values.dtype}: give all the same dtype."
             )
-

@@ -1,7 +1,7 @@
 """The one loop: runs any method in compiled chunks, shows progress, can be interrupted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array
 
-from .._compile import compiled
+from .._compile import Compiled, compiled
 from .._progress import Progress
 from .._result import RESULTS
 from ._measure import Measure, blank
@@ -44,51 +44,82 @@ def run(
     `check` begins a check of the start and returns what finishes it; see `compiled`. `measure`
     says what to measure at each point besides the objective.
     """
-    chunk, arrays, fresh = compiled(
-        _advance, method, problem, key, measure, initial=_initial, check=check
-    )
-    record, state, _ = chunk.carry
-    steps = 0
+    chunk, arrays, fresh = compile_loop(method, problem, key, measure, check)
+    record = None
     started = time.perf_counter()
     with Progress(method.max_steps, "fit", progress) as bar:
         try:
-            while True:
-                limit = np.asarray(steps + _chunk_size(chunk.notes))
-                before = time.perf_counter()
-                record, state = chunk(arrays, (record, state, limit))
-                record = jax.device_get(record)
-                taken = int(record.steps) - steps
-                chunk.notes["seconds_per_step"] = (time.perf_counter() - before) / max(taken, 1)
-                steps += taken
-                if record.done:
-                    break
-                bar.update(steps, f"{float(record.total):.6g}")
+            for record in chunks(chunk, arrays):
+                if not record.done:
+                    bar.update(int(record.steps), f"{float(record.total):.6g}")
         except KeyboardInterrupt:
-            if steps == 0:
+            if record is None:
                 raise
             record = record.end(jnp.asarray(True), RESULTS.interrupted)
+    assert record is not None
     seconds = time.perf_counter() - started
     return Run(record, chunk.seconds if fresh else 0.0, seconds)
 
 
-def _initial(
+def compile_loop(
+    method: AbstractMethod,
+    problem: Problem,
+    key: Array | None = None,
+    measure: Measure | None = None,
+    check: Callable[[], Callable[[], None]] | None = None,
+) -> tuple[Compiled, list[Any], bool]:
+    """The compiled chunk of steps, its arrays, and whether it was compiled just now."""
+    return compiled(take_steps, method, problem, key, measure, initial=before_any_step, check=check)
+
+
+def chunks(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
+    """The account after each chunk of steps, until the method ends."""
+    carry = chunk.carry
+    steps = 0
+    while True:
+        limit = np.asarray(steps + chunk_size(chunk.notes))
+        before = time.perf_counter()
+        carry = chunk(arrays, carry, limit)
+        record = chunk.packings[0].unpack(jax.device_get(carry[0]))
+        note_speed(chunk.notes, time.perf_counter() - before, int(record.steps) - steps)
+        steps = int(record.steps)
+        yield record
+        if record.done:
+            return
+
+
+def chunk_size(notes: dict[str, float]) -> int:
+    """How many steps to take at once; the first alone, to learn how long a step takes."""
+    seconds = notes.get("seconds_per_step")
+    return 1 if seconds is None else max(1, int(_CHUNK_SECONDS / max(seconds, 1e-9)))
+
+
+def note_speed(notes: dict[str, float], seconds: float, steps: int) -> None:
+    """Remembers how long the last steps took, for the size of the next chunk."""
+    notes["seconds_per_step"] = seconds / max(steps, 1)
+
+
+def before_any_step(
     method: AbstractMethod, problem: Problem, key: Array | None, measure: Measure | None
 ) -> Any:
+    """What `take_steps` carries on from, before any."""
     record, state = method.init(problem, key)
     if measure is not None:
         curves = blank(measure(problem.at(record.steps), record.theta), method.max_steps)
         record = replace(record, curves=curves)
-    return record, state, jnp.asarray(0)
+    return record, state
 
 
-def _advance(
+def take_steps(
     method: AbstractMethod,
     problem: Problem,
     key: Array | None,
     measure: Measure | None,
-    carry: Any,
+    record: Record,
+    state: Any,
+    limit: Array,
 ) -> Any:
-    record, state, limit = carry
+    """Steps on until the method ends, or as many as the limit have been taken."""
 
     def begin() -> Any:
         fresh, state = method.init(problem, key)
@@ -121,9 +152,3 @@ def _drawn(record: Record, method: AbstractMethod, problem: Problem, measure: Me
             "learning curves to draw: let its step call record.count(outcome, point)."
         )
     return record.draw(measure(problem.at(record.steps - 1), record.trial))
-
-
-def _chunk_size(notes: dict[str, float]) -> int:
-    # One step is enough to learn how long a step takes.
-    seconds = notes.get("seconds_per_step")
-    return 1 if seconds is None else max(1, int(_CHUNK_SECONDS / max(seconds, 1e-9)))

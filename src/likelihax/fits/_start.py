@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
@@ -15,6 +16,8 @@ from .._predictor import Predictor
 from .._result import RESULTS, describe
 from ..data import AbstractData
 from ..objectives import NLL, Evaluation, Unknowns
+from ._method import Record, new_record
+from ._problem import Problem
 
 
 class StartError(ValueError):
@@ -63,6 +66,12 @@ def begin_check(unknowns: Unknowns, data: Any) -> Callable[[], None]:
         _judge(evaluation, unknowns, data)
 
     return finish
+
+
+def not_started(problem: Problem) -> Record:
+    """The account of a fit that could not begin."""
+    record = new_record(problem.start(), 1)
+    return record.end(jnp.asarray(True), RESULTS.start_failed)
 
 
 def _evaluate(unknowns: Unknowns, data: Any) -> Evaluation:

@@ -1,0 +1,234 @@
+"""Many runs of one compiled loop: on threads, or side by side in one computation."""
+
+import abc
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
+from typing import Any, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import Array
+
+from .._compile import compiled
+from .._result import RESULTS
+from ._candidates import AbstractSource, Candidates, put
+from ._loop import before_any_step, chunk_size, chunks, compile_loop, note_speed, take_steps
+from ._method import AbstractMethod, Record
+from ._problem import Problem
+
+# How often the main thread looks at what the others have done, in seconds.
+_GLANCE = 0.1
+
+
+class Ran(NamedTuple):
+    """One run: its account, and how long it took in seconds."""
+
+    record: Record
+    seconds: float
+
+
+# Called now and then with the runs of this call that have ended.
+Watch = Callable[[Sequence[Ran]], None]
+
+
+class AbstractRunner(abc.ABC):
+    """Runs the same fit from many starts.
+
+    `compile_seconds` is what that took to compile.
+    """
+
+    compile_seconds: float
+
+    @abc.abstractmethod
+    def run(
+        self, starts: Candidates, which: Sequence[int], watch: Watch
+    ) -> tuple[dict[int, Ran], bool]:
+        """The runs from some of the starts by their numbers, and whether the user interrupted.
+
+        Runs that had not begun then are left out.
+        """
+
+
+@final
+class OnThreads(AbstractRunner):
+    """Each run for itself, some at the same time, each on a thread.
+
+    On a CPU a compiled call leaves Python to other threads, and a solve that chooses its own
+    steps takes as many as it needs; side by side, each would wait for the longest.
+    """
+
+    def __init__(
+        self,
+        method: AbstractMethod,
+        problem: Problem,
+        workers: int | None,
+        source: AbstractSource,
+    ):
+        # Between tracing, which needs Python, and compiling, which leaves it to others.
+        meanwhile = lambda: source.begin
+        self._chunk, self._arrays, fresh = compile_loop(method, problem, check=meanwhile)
+        self._before = sum(eqx.is_array(leaf) for leaf in jtu.tree_leaves(method))
+        self._workers = workers or num_cores()
+        self.compile_seconds = self._chunk.seconds if fresh else 0.0
+
+    def run(
+        self, starts: Candidates, which: Sequence[int], watch: Watch
+    ) -> tuple[dict[int, Ran], bool]:
+        """See `AbstractRunner`; what was under way when the user interrupted ends there."""
+        found: dict[int, Ran] = {}
+        stop = Event()
+        todo = iter(list(which))  # its `next` gives each number to one thread only
+
+        def work() -> None:
+            try:
+                while not stop.is_set() and (i := next(todo, None)) is not None:
+                    found[i] = self._one(starts, i, stop)
+            except BaseException:
+                stop.set()
+                raise
+
+        interrupted = False
+        count = min(self._workers, len(which))
+        with ThreadPoolExecutor(max(count, 1)) as pool:
+            futures = [pool.submit(work) for _ in range(count)]
+            try:
+                while wait(futures, _GLANCE, FIRST_EXCEPTION).not_done:
+                    watch(list(found.values()))
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                stop.set()
+        for future in futures:
+            future.result()
+        return {i: _ended(ran) for i, ran in found.items()}, interrupted
+
+    def _one(self, starts: Candidates, which: int, stop: Event) -> Ran:
+        arrays = list(self._arrays)
+        for place, array in zip(starts.places, starts.arrays(which), strict=True):
+            arrays[self._before + place] = array
+        began = time.perf_counter()
+        so_far = chunks(self._chunk, arrays)
+        record = next(so_far)
+        while not (record.done or stop.is_set()):
+            record = next(so_far)
+        return Ran(record, time.perf_counter() - began)
+
+
+@final
+class SideBySide(AbstractRunner):
+    """All runs, or `workers` of them, as one computation of more dimensions: for accelerators."""
+
+    def __init__(
+        self,
+        method: AbstractMethod,
+        problem: Problem,
+        workers: int | None,
+        starts: Candidates,
+        num: int,
+    ):
+        self._width = min(workers or num, num)
+        self._compiled = lambda stacks: compiled(
+            _take_steps, method, problem, starts.places, stacks, initial=_before_any_step
+        )
+        chunk, _, fresh = self._compiled(self._stacks(starts, [0] * self._width))
+        self.compile_seconds = chunk.seconds if fresh else 0.0
+
+    def run(
+        self, starts: Candidates, which: Sequence[int], watch: Watch
+    ) -> tuple[dict[int, Ran], bool]:
+        """See `AbstractRunner`."""
+        found: dict[int, Ran] = {}
+        for first in range(0, len(which), self._width):
+            batch = list(which[first : first + self._width])
+            records = None
+            began = time.perf_counter()
+            interrupted = False
+            try:
+                for records in self._chunks(starts, batch):
+                    ended = [Ran(r, 0.0) for r in _split(records, len(batch)) if r.done]
+                    watch([*found.values(), *ended])
+            except KeyboardInterrupt:
+                interrupted = True
+            if records is not None:
+                seconds = time.perf_counter() - began
+                each = _split(records, len(batch))
+                found |= {i: _ended(Ran(r, seconds)) for i, r in zip(batch, each, strict=True)}
+            if interrupted:
+                return found, True
+        return found, False
+
+    def _chunks(self, starts: Candidates, batch: list[int]) -> Iterator[Record]:
+        # The last batch is filled up, so that all have the shape that was compiled.
+        filled = batch + batch[-1:] * (self._width - len(batch))
+        chunk, arrays, _ = self._compiled(self._stacks(starts, filled))
+        carry = chunk.carry
+        steps = 0
+        while True:
+            limit = np.asarray(steps + chunk_size(chunk.notes))
+            before = time.perf_counter()
+            carry = chunk(arrays, carry, limit)
+            records = chunk.packings[0].unpack(jax.device_get(carry[0]))
+            taken = int(np.max(records.steps)) - steps
+            note_speed(chunk.notes, time.perf_counter() - before, taken)
+            steps += taken
+            yield records
+            if np.all(records.done):
+                return
+
+    def _stacks(self, starts: Candidates, which: list[int]) -> list[Any]:
+        return [jnp.asarray(stack[which]) for stack in starts.stacks]
+
+
+def _take_steps(
+    method: AbstractMethod,
+    problem: Problem,
+    places: tuple[int, ...],
+    stacks: Any,
+    records: Record,
+    states: Any,
+    limit: Array,
+) -> Any:
+    def one(arrays: Any, record: Record, state: Any) -> Any:
+        return take_steps(method, put(problem, places, arrays), None, None, record, state, limit)
+
+    return jax.vmap(one)(stacks, records, states)
+
+
+def _before_any_step(
+    method: AbstractMethod, problem: Problem, places: tuple[int, ...], stacks: Any
+) -> Any:
+    one = lambda arrays: before_any_step(method, put(problem, places, arrays), None, None)
+    return jax.vmap(one)(stacks)
+
+
+def _split(records: Record, count: int) -> list[Record]:
+    one = lambda i: jtu.tree_map(lambda leaf: leaf[i, ...], records)
+    return [one(i) for i in range(count)]
+
+
+def _ended(ran: Ran) -> Ran:
+    if ran.record.done:
+        return ran
+    return ran._replace(record=ran.record.end(jnp.asarray(True), RESULTS.interrupted))
+
+
+def num_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def runner(
+    method: AbstractMethod, problem: Problem, workers: int | None, source: AbstractSource
+) -> AbstractRunner:
+    """The one for this hardware."""
+    if jax.default_backend() == "cpu":
+        return OnThreads(method, problem, workers, source)
+    return SideBySide(method, problem, workers, source.reach(1).take(range(1)), source.num)

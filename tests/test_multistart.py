@@ -1,0 +1,601 @@
+"""Many starts: each fit as it is alone, known optima and basins, how starts are drawn."""
+
+import re
+import threading
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+import numpyro.distributions as dist
+import optax
+import pytest
+import scipy.stats
+from numpyro.distributions import constraints
+from problems import line_problem
+
+import likelihax as lhx
+from examples import lynx_hare
+from likelihax import _progress, _result
+from likelihax.fits import _many, _multistart, _optima
+from likelihax.fits._start import StartError
+
+KEY = jax.random.key(7)
+# Where (x^2 - 1)^2 + x/5 has no slope: two minima, and the hill that parts their basins.
+LOWER, HILL, UPPER = np.sort(np.roots([4.0, 0.0, -4.0, 0.2]).real)
+# Small steps downhill stay in the basin that they start in.
+DOWNHILL = lhx.GradientDescent(optax.sgd(0.02), tolerance=1e-8)
+
+
+def double_well(tree, data):
+    return (tree["x"] ** 2 - 1) ** 2 + tree["x"] / 5
+
+
+def four_wells(tree, data):
+    return (tree["x"] ** 2 - 1) ** 2 + (tree["y"] ** 2 - 1) ** 2
+
+
+def at(x, **others):
+    return {"x": lhx.real(x, scale=1.0), **others}
+
+
+def wells(starts=None, *, num=16, key=KEY, **options):
+    starts = lhx.Box({"x": (-1.5, 1.5)}) if starts is None else starts
+    return lhx.multistart(double_well, at(0.5), None, starts, num=num, key=key, **options)
+
+
+def starts_of(found, name="x"):
+    values = [lhx.resolve(fit.problem.predictor)[name] for fit in found.fits]
+    return np.stack([np.asarray(value) for value in values])
+
+
+def assert_same(fit, alone):
+    pairs = zip(jtu.tree_leaves(fit.record), jtu.tree_leaves(alone.record), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# --- each fit is what it is alone --------------------------------------------------------------
+
+
+def test_lynx_hare_fits_are_those_of_fit():
+    predictor, data = lynx_hare.predictor(), lynx_hare.data()
+    spread = lhx.Spread(0.5)
+    found = lhx.multistart(lhx.NLL(), predictor, data, spread, num=6, key=KEY, workers=3)
+    assert len(found.fits) == 6
+    for fit in found.fits:
+        alone = lhx.fit(lhx.NLL(), fit.problem.predictor, data)
+        assert alone.compile_seconds == 0  # the one that was compiled serves both
+        assert_same(fit, alone)
+        assert fit.estimates["growth"] == alone.estimates["growth"]
+    again = lhx.multistart(lhx.NLL(), predictor, data, spread, num=6, key=KEY, workers=1)
+    assert again.compile_seconds == 0
+    for fit, same in zip(found.fits, again.fits, strict=True):
+        assert_same(fit, same)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [lhx.BFGS(), lhx.Bundle(), DOWNHILL],
+    ids=["bfgs", "bundle", "descent"],
+)
+def test_methods(method):
+    found = wells(num=5, method=method, workers=2)
+    for fit in found.fits:
+        assert type(fit.method) is type(method)
+        assert_same(fit, lhx.fit(double_well, fit.problem.predictor, None, method=method))
+
+
+@pytest.mark.parametrize("method", [lhx.ProximalNewton(), lhx.ProximalGradient()])
+def test_proximal_methods(method):
+    predictor, data = line_problem(lhx.positive(1.0))
+    objective = lhx.NLL() + 3.0 * lhx.terms.L1(lambda p: p.model.weights)
+    options = {"num": 3, "key": KEY, "method": method}
+    found = lhx.multistart(objective, predictor, data, lhx.Spread(0.3), **options)
+    for fit in found.fits:
+        assert_same(fit, lhx.fit(objective, fit.problem.predictor, data, method=method))
+    assert len(found.optima) == 1  # the problem is convex but for the scale
+
+
+def test_a_list_keeps_its_order_and_each_scale():
+    listed = [{"x": lhx.real(x)} for x in (2.0, -0.5, 0.7, -3.0)]
+    found = lhx.multistart(double_well, {"x": lhx.real(1.0)}, None, listed)
+    np.testing.assert_array_equal(starts_of(found), [2.0, -0.5, 0.7, -3.0])
+    for fit, start in zip(found.fits, listed, strict=True):
+        assert_same(fit, lhx.fit(double_well, start, None))
+    # Each sees its own unit; optima are compared in one.
+    assert sorted(optimum.count for optimum in found.optima) in ([2, 2], [1, 3])
+    assert found.num_drawn == found.num == 4
+
+
+def test_known_numbers_stay():
+    start = at(0.5, known=lhx.frozen(3.0))
+    found = lhx.multistart(double_well, start, None, lhx.Spread(1.0), num=2, key=KEY)
+    assert [float(fit.predictor["known"].value) for fit in found.fits] == [3.0, 3.0]
+
+
+# --- optima ------------------------------------------------------------------------------------
+
+
+def test_two_wells_and_their_basins():
+    found = wells(num=64, method=DOWNHILL)
+    assert [optimum.count for optimum in found.optima] == [
+        np.sum(starts_of(found) < HILL),
+        np.sum(starts_of(found) > HILL),
+    ]
+    for optimum, place in zip(found.optima, (LOWER, UPPER), strict=True):
+        assert optimum.fit.estimates["x"] == pytest.approx(place, abs=1e-7)
+        assert optimum.nll == pytest.approx((place**2 - 1) ** 2 + place / 5, abs=1e-12)
+        assert optimum.nll == found.totals[optimum.members[0]]
+    members = [i for optimum in found.optima for i in optimum.members]
+    assert sorted(members) == list(range(64))
+    assert found.best is not None
+    assert found.best.nll == found.totals.min()
+    assert found.endings == {"successful": 64}
+    assert found.results == ("successful",) * 64
+
+
+def test_optima_of_the_same_height_are_told_apart():
+    box = lhx.Box({"x": (-1.5, 1.5), "y": (-1.5, 1.5)})
+    start = at(0.5, y=lhx.real(0.5, scale=1.0))
+    found = lhx.multistart(four_wells, start, None, box, num=64, key=KEY, method=DOWNHILL)
+    # Sobol points fill the four quarters evenly.
+    assert [optimum.count for optimum in found.optima] == [16, 16, 16, 16]
+    corners = {tuple(np.sign(list(o.fit.estimates.values()))) for o in found.optima}
+    assert corners == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
+
+
+def test_a_place_with_two_heights_is_two_optima():
+    points = [np.array([1.0, 200.0]), np.array([1.005, 201.0]), np.array([1.0, 200.0])]
+    assert _optima.group(np.array([3.0, 3.0005, 3.1]), points) == [[0, 1], [2]]
+    assert _optima.group(np.array([3e6, 3.1, 3e6 + 2]), points) == [[1], [0, 2]]
+    apart = [np.array([1.0, 200.0]), np.array([1.02, 200.0]), np.array([1.0, 203.0])]
+    assert _optima.group(np.array([3.0, 2.9995, 3.0]), apart) == [[1], [0], [2]]
+
+
+def test_the_best_has_converged_where_any_has():
+    slope = lambda tree, data: jnp.where(tree["x"] < -2.0, -9.0, (tree["x"] ** 2 - 1) ** 2)
+    method = lhx.GradientDescent(optax.sgd(0.02), max_steps=300, tolerance=1e-8)
+    steps = lambda tree, data: slope(tree, data) + 1e-3 * jnp.minimum(tree["x"] + 2.0, 0.0)
+    listed = [at(0.5), at(-3.0)]
+    found = lhx.multistart(steps, at(0.5), None, listed, method=method)
+    assert found.endings == {"successful": 1, "steps_used_up": 1}
+    assert found.best.estimates["x"] == pytest.approx(1.0)
+    assert "1 fit went lower without converging, to -9.00" in str(found)
+    none = lhx.multistart(steps, at(0.5), None, listed[1:], method=method)
+    assert none.optima == ()
+    assert none.best.nll == none.totals[0] < -9
+    assert "The lowest objective reached is -9.00" in str(none)
+
+
+def test_it_prints_a_table():
+    lines = str(wells(num=64, method=DOWNHILL)).splitlines()
+    first = "Fits by GradientDescent from 64 starts: 64 converged, to 2 optima"
+    assert lines[0] == first
+    assert re.fullmatch(r" +1 +-0\.202\d+ +0 +3\d", lines[2])
+    assert re.fullmatch(r" +2 +0\.197\d+ +0\.3999\d* +[23]\d", lines[3])
+    assert re.fullmatch(r"64 starts tried; compiled in \S+ s, ran in \S+ s", lines[4])
+
+
+def test_names_of_results():
+    for name in _result._NAMES:
+        assert _result.name_of(getattr(lhx.RESULTS, name)) == name
+    other = lhx.RESULTS.max_steps_reached
+    assert _result.name_of(other) == _result.describe(other)
+
+
+# --- how starts are drawn ----------------------------------------------------------------------
+
+
+def one_in_each(shares):
+    """Whether sixteen numbers fall into sixteen equal parts of (0, 1), one into each."""
+    return sorted(np.floor(16 * np.asarray(shares)).astype(int)) == list(range(16))
+
+
+def test_a_box_is_filled_evenly():
+    starts = starts_of(wells(lhx.Box({"x": (-3.0, 5.0)})))
+    assert one_in_each((starts + 3) / 8)
+
+
+def test_a_box_of_elements():
+    predictor = {"x": lhx.positive([1.0, 2.0], name=("a", "b")), "w": jnp.array([3.0, 4.0])}
+    bowl = lambda tree, data: jnp.sum(tree["x"] ** 2) + jnp.sum(tree["w"] ** 2)
+    box = lhx.Box({"x[b]": (5.0, 6.0), "w": ([10.0, 20.0], [11.0, 22.0])})
+    found = lhx.multistart(bowl, predictor, None, box, num=16, key=KEY)
+    x, w = starts_of(found, "x"), starts_of(found, "w")
+    np.testing.assert_array_equal(x[:, 0], 1.0)  # not named: it keeps its start
+    assert one_in_each(x[:, 1] - 5)
+    assert one_in_each(w[:, 0] - 10)
+    assert one_in_each((w[:, 1] - 20) / 2)
+
+
+def test_a_box_may_reach_to_the_edge_of_a_constraint():
+    predictor = {"x": lhx.bounded(0.5, 0.0, 1.0)}
+    found = lhx.multistart(
+        double_well, predictor, None, lhx.Box({"x": (0.0, 1.0)}), num=16, key=KEY, throw=False
+    )
+    assert one_in_each(starts_of(found))
+
+
+def test_spread_is_normal_in_the_fitters_space():
+    predictor = {
+        "x": lhx.positive(2.0),
+        "y": lhx.real(-4.0),
+        "z": lhx.bounded(0.5, 0.0, 2.0),
+    }
+    bowl = lambda tree, data: tree["x"] ** 2 + tree["y"] ** 2 + tree["z"] ** 2
+    found = lhx.multistart(bowl, predictor, None, lhx.Spread(0.7), num=16, key=KEY)
+    normal = scipy.stats.norm(0, 0.7)
+    assert one_in_each(normal.cdf(np.log(starts_of(found, "x") / 2.0)))
+    assert one_in_each(normal.cdf((starts_of(found, "y") + 4.0) / 4.0))
+    logit = lambda p: np.log(p / (1 - p))
+    assert one_in_each(normal.cdf(logit(starts_of(found, "z") / 2) - logit(0.25)))
+
+
+def test_priors():
+    predictor = {"x": lhx.positive(1.0), "y": lhx.real([1.0, 2.0]), "z": lhx.real(5.0)}
+    bowl = lambda tree, data: tree["x"] ** 2 + jnp.sum(tree["y"] ** 2) + tree["z"] ** 2
+    priors = lhx.Priors({"y": dist.Normal(3.0, 2.0), "x": dist.LogNormal(1.0, 0.5)})
+    found = lhx.multistart(bowl, predictor, None, priors, num=16, key=KEY)
+    x, y = starts_of(found, "x"), starts_of(found, "y")
+    assert one_in_each(scipy.stats.lognorm(0.5, scale=np.e).cdf(x))
+    assert one_in_each(scipy.stats.norm(3, 2).cdf(y[:, 0]))
+    assert one_in_each(scipy.stats.norm(3, 2).cdf(y[:, 1]))
+    np.testing.assert_array_equal(starts_of(found, "z"), 5.0)
+
+
+def test_priors_without_quantiles_and_of_arrays():
+    gamma = dist.Gamma(4.0, 2.0)
+    simplex = lhx.constrained([0.2, 0.3, 0.5], constraints.simplex)
+    predictor = {"x": lhx.positive(1.0), "y": lhx.real([1.0, 1.0]), "z": simplex}
+    bowl = lambda tree, data: sum(jnp.sum(tree[name] ** 2) for name in "xyz")
+    priors = lhx.Priors({"x": gamma, "y": gamma, "z": dist.Dirichlet(jnp.ones(3))})
+    found = lhx.multistart(bowl, predictor, None, priors, num=64, key=KEY, throw=False)
+    for drawn in (starts_of(found, "x"), *starts_of(found, "y").T):
+        assert len(set(drawn)) == 64
+        assert scipy.stats.kstest(drawn, scipy.stats.gamma(4.0, scale=0.5).cdf).pvalue > 1e-3
+    z = starts_of(found, "z")
+    np.testing.assert_allclose(z.sum(axis=1), 1.0)
+    np.testing.assert_allclose(z.mean(axis=0), 1 / 3, atol=0.12)
+
+
+def test_what_a_prior_gives_outside_a_constraint_is_drawn_again():
+    found = lhx.multistart(
+        double_well,
+        {"x": lhx.positive(1.0)},
+        None,
+        lhx.Priors({"x": dist.Normal(0.0, 1.0)}),
+        num=16,
+        key=KEY,
+    )
+    assert np.all(starts_of(found) > 0)
+    assert 24 <= found.num_drawn <= 48
+
+
+def test_keys():
+    starts = starts_of(wells())
+    np.testing.assert_array_equal(starts, starts_of(wells(workers=1)))
+    assert not np.any(np.isin(starts, starts_of(wells(key=jax.random.key(8)))))
+    np.testing.assert_array_equal(starts, starts_of(wells(key=jax.random.PRNGKey(7))))
+
+
+def test_single_precision():
+    predictor = {"x": lhx.positive(jnp.float32(0.5))}
+    found = lhx.multistart(
+        lambda tree, data: (tree["x"] - jnp.float32(2.0)) ** 2,
+        predictor,
+        None,
+        lhx.Spread(0.5),
+        num=4,
+        key=KEY,
+        method=lhx.GradientDescent(optax.sgd(0.2), tolerance=1e-3),
+    )
+    assert starts_of(found).dtype == np.float32
+    assert found.best.estimates["x"] == pytest.approx(2.0, abs=1e-2)
+
+
+# --- starts that cannot be evaluated -----------------------------------------------------------
+
+
+def half_a_well(tree, data):
+    """Infinite to the left of zero."""
+    return jnp.where(tree["x"] > 0, (tree["x"] - 1) ** 2, jnp.inf)
+
+
+def halves(starts, **options):
+    options = {"num": 16, "key": KEY, "method": DOWNHILL} | options
+    return lhx.multistart(half_a_well, at(0.5), None, starts, **options)
+
+
+def test_starts_without_a_value_are_drawn_again():
+    box = lhx.Box({"x": (-1.0, 1.0)})
+    found = halves(box)
+    drawn = starts_of(wells(lhx.Box({"x": (-1.0, 1.0)}), num=16))
+    further = starts_of(wells(lhx.Box({"x": (-1.0, 1.0)}), num=64))
+    starts = starts_of(found)
+    assert np.all(starts > 0)
+    assert found.endings == {"successful": 16}
+    assert 24 <= found.num_drawn <= 48
+    # The first that can, in the order in which they are drawn.
+    np.testing.assert_array_equal(starts[: np.sum(drawn > 0)], drawn[drawn > 0])
+    np.testing.assert_array_equal(starts, further[further > 0][:16])
+    np.testing.assert_array_equal(starts, starts_of(halves(box, workers=1)))
+
+
+def test_too_few_that_can_be_evaluated():
+    box = lhx.Box({"x": (-1.0, 0.02)})
+    with pytest.raises(StartError, match=r"only \d of 16 starts could be evaluated") as caught:
+        halves(box)
+    assert "160 were drawn" in str(caught.value)
+    assert "the objective is inf at the start, with x = -" in str(caught.value)
+    found = halves(box, throw=False)
+    usable = int(np.sum(starts_of(found) > 0))
+    assert 0 < usable < 16
+    assert len(found.fits) == 16
+    assert found.num_drawn == 160
+    assert found.endings == {"start_failed": 16 - usable, "successful": usable}
+    assert np.sum(np.isinf(found.totals)) == 16 - usable
+    assert f"only {usable} of 16 starts could be evaluated" in str(found)
+    assert found.best.success
+
+
+def test_none_that_can_be_evaluated():
+    box = lhx.Box({"x": (-2.0, -1.0)})
+    found = halves(box, num=2, throw=False)
+    assert found.endings == {"start_failed": 2}
+    assert found.best.nll == np.inf
+    assert bool(found.best.result == lhx.RESULTS.start_failed)
+    with pytest.raises(ValueError, match="no fit ended with a finite objective"):
+        lhx.plot.waterfall(found)
+    outside = lhx.Priors({"x": dist.Normal(-9.0, 0.1)})
+    with pytest.raises(ValueError, match="It is outside the constraint"):
+        lhx.multistart(double_well, {"x": lhx.positive(1.0)}, None, outside, num=2, key=KEY)
+
+
+def test_a_slope_that_is_not_finite():
+    root = lambda tree, data: jnp.sqrt(jnp.maximum(tree["x"], 0.0)) + tree["x"] ** 2
+    options = {"method": lhx.BFGS(), "num": 2, "key": KEY}
+    with pytest.raises(ValueError, match="The gradient of the objective is not finite there"):
+        lhx.multistart(root, at(0.0), None, lhx.Box({"x": (-1e-9, 0.0)}), **options)
+
+
+def test_a_list_is_not_drawn_again():
+    listed = [at(0.5), at(-1.0), at(0.2)]
+    options = {"num": None, "key": None}
+    with pytest.raises(StartError, match=r"no fit can begin at starts\[1\]. .* with x = -1\."):
+        halves(listed, **options)
+    found = halves(listed, throw=False, **options)
+    assert found.results == ("successful", "start_failed", "successful")
+    np.testing.assert_array_equal(starts_of(found), [0.5, -1.0, 0.2])
+
+
+# --- hardware, interruption, pictures ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [None, 3])
+def test_side_by_side(monkeypatch, workers):
+    threads = wells(num=7, method=DOWNHILL)
+    monkeypatch.setattr(_many.jax, "default_backend", lambda: "gpu")
+    beside = wells(num=7, method=DOWNHILL, workers=workers)
+    assert beside.endings == {"successful": 7}
+    np.testing.assert_array_equal(starts_of(beside), starts_of(threads))
+    np.testing.assert_allclose(beside.totals, threads.totals, rtol=1e-12)
+    for fit, same in zip(beside.fits, threads.fits, strict=True):
+        assert abs(fit.steps - same.steps) <= 1
+        assert fit.estimates["x"] == pytest.approx(same.estimates["x"], abs=1e-7)
+    assert halves(lhx.Box({"x": (-1.0, 1.0)}), num=5).endings == {"successful": 5}
+
+
+def test_an_interruption_keeps_what_was_found(monkeypatch):
+    third = threading.Event()
+    done = []
+    one = _many.OnThreads._one
+
+    def slow(self, starts, which, stop):
+        ran = one(self, starts, which, stop)
+        done.append(which)
+        if len(done) == 3:
+            third.set()
+            stop.wait()
+        return ran
+
+    def interrupt(*args):
+        third.wait()
+        raise KeyboardInterrupt
+
+    whole = wells(num=8, method=DOWNHILL)
+    monkeypatch.setattr(_many.OnThreads, "_one", slow)
+    monkeypatch.setattr(_many, "wait", interrupt)
+    found = wells(num=8, method=DOWNHILL, workers=1)
+    assert len(found.fits) == 3
+    assert "interrupted: 8 fits were wanted" in str(found)
+    for fit, same in zip(found.fits, whole.fits, strict=False):
+        assert_same(fit, same)
+
+
+def test_a_fit_under_way_ends_where_it_is(monkeypatch):
+    third, stop = threading.Event(), threading.Event()
+    chunks = _many.chunks
+
+    def slow(chunk, arrays):
+        chunk.notes["seconds_per_step"] = 1.0  # one step a chunk
+        for record in chunks(chunk, arrays):
+            chunk.notes["seconds_per_step"] = 1.0
+            if int(record.steps) == 3:
+                third.set()
+                stop.wait()
+            yield record
+
+    def interrupt(*args):
+        third.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_many, "chunks", slow)
+    monkeypatch.setattr(_many, "wait", interrupt)
+    monkeypatch.setattr(_many, "Event", lambda: stop)
+    found = wells(num=2, method=DOWNHILL, workers=1)
+    assert found.endings == {"interrupted": 1}
+    assert found.fits[0].steps == 3
+    assert found.best.nll == min(found.fits[0].history) < np.inf
+
+
+def test_an_interruption_before_anything_was_found(monkeypatch):
+    nothing = lambda self, starts, which, watch: ({}, True)
+    monkeypatch.setattr(_many.OnThreads, "run", nothing)
+    with pytest.raises(KeyboardInterrupt):
+        wells()
+
+
+def test_a_bar(monkeypatch, capfd):
+    monkeypatch.setattr(_progress, "_DELAY", 0.0)
+    monkeypatch.setattr(_many, "_GLANCE", 1e-4)
+    wells(num=64, method=DOWNHILL, progress=True)
+    assert "fits" in capfd.readouterr().err
+    wells(num=64, method=DOWNHILL, progress=False)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_on_a_thread_is_raised_and_stops_the_others(monkeypatch):
+    stop = threading.Event()
+    calls, told = iter(range(99)), []
+
+    def fail(chunk, arrays):
+        if next(calls) == 0:
+            raise RuntimeError("out of memory")
+        told.append(stop.wait(20.0))
+        raise RuntimeError("told to stop")
+
+    monkeypatch.setattr(_many, "chunks", fail)
+    monkeypatch.setattr(_many, "Event", lambda: stop)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        wells(workers=2)
+    assert next(calls) <= 2
+    assert all(told)
+
+
+def test_waterfall():
+    found = halves(lhx.Box({"x": (-1.0, 0.02)}), throw=False)
+    usable = int(np.sum(np.isfinite(found.totals)))
+    (axis,) = lhx.plot.waterfall(found).axes
+    assert sum(line.get_xdata().size for line in axis.lines) == usable
+    both = lhx.plot.waterfall(wells(num=16, method=DOWNHILL)).axes[0]
+    heights = both.lines[0].get_ydata()
+    assert np.all(np.diff(heights) >= 0)
+    assert heights[0] == 0
+    well = lambda x: (x**2 - 1) ** 2 + x / 5
+    assert heights[-1] == pytest.approx(well(UPPER) - well(LOWER))
+
+
+# --- what cannot be right ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"num": 0}, "num, how many starts to draw, must be 1 or more, got 0"),
+        ({"num": None}, "num, how many starts to draw, must be 1 or more, got None"),
+        ({"key": None}, r"drawn at random: give key=jax.random.key\(0\)"),
+        ({"key": 3}, "3 is no JAX random key"),
+        ({"key": jax.random.split(KEY, 2)}, "no JAX random key"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"starts": {"x": (0.0, 1.0)}}, "starts is dict: give Spread"),
+        ({"starts": 3}, "starts is int: give Spread"),
+        ({"starts": []}, "the list of starts is empty"),
+        ({"starts": [at(1.0)]}, "num is 4, but 1 starts are given"),
+        ({"method": "bfgs"}, "unknown method 'bfgs'"),
+    ],
+)
+def test_arguments(options, says, as_a_user):
+    options = {"starts": lhx.Spread(1.0), "num": 4, "key": KEY} | options
+    with pytest.raises(ValueError, match=says):
+        lhx.multistart(double_well, at(0.5), None, options.pop("starts"), **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: lhx.Spread(0.0), "sd must be one positive, finite number, got 0.0"),
+        (lambda: lhx.Spread(np.inf), "sd must be one positive, finite number, got inf"),
+        (lambda: lhx.Spread([1.0, 2.0]), "sd must be one positive, finite number"),
+        (lambda: lhx.Spread("wide"), "Spread: sd, 'wide', is no number"),
+        (lambda: lhx.Box({}), "expected a dictionary by parameter names"),
+        (lambda: lhx.Box([(0.0, 1.0)]), "expected a dictionary by parameter names"),
+        (lambda: lhx.Box({"x": 1.0}), r"'x' needs a pair \(lower, upper\), got 1.0"),
+        (lambda: lhx.Box({"x": (1.0, 1.0)}), "lower 1.0 of 'x' must be below upper 1.0"),
+        (lambda: lhx.Box({"x": (2.0, 1.0)}), "lower 2.0 of 'x' must be below upper 1.0"),
+        (lambda: lhx.Box({"x": (0.0, np.inf)}), "bounds of 'x' must be finite"),
+        (lambda: lhx.Box({"x": ([0.0, 1.0], [2.0, 3.0, 4.0])}), r"shapes \(2,\) and \(3,\)"),
+        (lambda: lhx.Priors([dist.Normal()]), "expected a dictionary by parameter names"),
+        (lambda: lhx.Priors({"x": 1.0}), "1.0, for 'x', is no continuous NumPyro distribution"),
+        (lambda: lhx.Priors({"x": dist.Poisson(1.0)}), "no continuous NumPyro distribution"),
+    ],
+)
+def test_draws(make, says, as_a_user):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("draws", "says"),
+    [
+        (
+            lhx.Box({"q": (0.0, 1.0)}),
+            r"no fitted parameter is called 'q'. There are: r, s, v, w,",
+        ),
+        (lhx.Priors({"k": dist.Normal()}), "no fitted parameter is called 'k'"),
+        (lhx.Box({"v": (0.0, 1.0), "v[1]": (0.0, 1.0)}), r"'v' and 'v\[1\]' name the same"),
+        (lhx.Box({"v": ([0.0] * 3, [1.0] * 3)}), r"bound of 'v' has shape \(3,\), the parameter"),
+        (lhx.Box({"v[0]": ([0.0, 0.0], [1.0, 1.0])}), r"has shape \(2,\), the parameter has \(\)"),
+        (lhx.Box({"x": (-1.0, 1.0)}), "box of 'x', .* reaches outside its constraint"),
+        (lhx.Box({"r": (0.5, 1.5)}), "box of 'r', .* reaches outside its constraint"),
+        (lhx.Box({"w[1]": (-0.5, 1.5)}), r"box of 'w\[1\]', .* reaches outside its constraint"),
+        (lhx.Box({"s": (0.0, 1.0)}), "elements of 's' depend on each other"),
+        (lhx.Priors({"v": dist.Normal(jnp.zeros(3))}), r"shape \(3,\), the parameter has \(2,\)"),
+        (lhx.Priors({"v[0]": dist.Normal(jnp.zeros(2))}), r"shape \(2,\), the parameter has \(\)"),
+        (lhx.Priors({"x": dist.Dirichlet(jnp.ones(2))}), r"shape \(2,\), the parameter has \(\)"),
+    ],
+)
+def test_draws_that_do_not_suit_the_parameters(draws, says):
+    predictor = {
+        "k": lhx.frozen(1.0),
+        "r": lhx.bounded(0.5, 0.0, 1.0),
+        "s": lhx.ordered([1.0, 2.0]),
+        "v": jnp.array([1.0, 2.0]),
+        "w": lhx.positive([1.0, 2.0]),
+        "x": lhx.positive(1.0),
+    }
+    with pytest.raises(ValueError, match=says):
+        lhx.multistart(double_well, predictor, None, draws, num=4, key=KEY)
+
+
+def test_more_dimensions_than_sobol_points_have():
+    predictor = {"x": jnp.zeros(21_202)}
+    bowl = lambda tree, data: jnp.sum(tree["x"] ** 2)
+    method = lhx.GradientDescent(optax.sgd(0.1), max_steps=2)
+    with pytest.raises(ValueError, match="starts in 21202 dimensions: Sobol points exist up to"):
+        lhx.multistart(bowl, predictor, None, lhx.Spread(1.0), num=1, key=KEY, method=method)
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ({"y": lhx.real(1.0)}, r"starts\[1\] is built differently"),
+        (at(1.0, known=lhx.frozen([1.0, 2.0])), r"starts\[1\] is built differently"),
+        (at(1.0, known=lhx.frozen(2.0)), r"starts\[1\] differs .* in a number that is not fitted"),
+        (at(jnp.float32(1.0), known=lhx.frozen(1.0)), r"starts\[1\] is built differently"),
+        ({"x": lhx.frozen(1.0)}, r"starts\[1\]: The predictor has no trainable leaves"),
+    ],
+)
+def test_lists_of_what_is_not_alike(start, says):
+    first = at(0.5, known=lhx.frozen(1.0))
+    with pytest.raises(ValueError, match=says):
+        lhx.multistart(double_well, first, None, [first, start])
+
+
+def test_what_fit_refuses_is_refused():
+    experiment = lynx_hare.data()
+    nothing = eqx.tree_at(lambda d: d.values, experiment, experiment.values.astype(jnp.float32))
+    with pytest.raises(ValueError, match="float32"):
+        lhx.multistart(lhx.NLL(), lynx_hare.predictor(), nothing, lhx.Spread(1.0), num=2, key=KEY)
+    assert _multistart.StartError is StartError
