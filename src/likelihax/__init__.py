@@ -23,6 +23,7 @@ from ._result import RESULTS as RESULTS
 from .data import AbstractData as AbstractData
 from .data import Dataset as Dataset
 from .data import Experiment as Experiment
+from .data import Experiments as Experiments
 from .diagnostics import diagnose as diagnose
 from .fits import BFGS as BFGS
 from .fits import Box as Box

@@ -111,7 +111,7 @@ def pearson_dispersion(predictor: Any, data: Any, dof: int) -> float:
     if dof <= 0:
         raise ValueError("The measured values leave no residual degrees of freedom.")
     try:
-        distribution = resolve(predictor)(*data.arguments)
+        distribution = resolve(predictor).predictive(data)
         mean, variance = distribution.mean, distribution.variance
     except NotImplementedError:
         family = type(predictor.likelihood).__name__

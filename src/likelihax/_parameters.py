@@ -20,7 +20,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.constraints import Constraint
 
-from ._varying import Varying
+from ._varying import Varying, places_of
 
 # What a person writes: a number, an array, or a list of numbers.
 Numbers = ArrayLike | Sequence[Any]
@@ -203,7 +203,7 @@ def vary(tree: PyTree, members: Mapping[str, tuple[str, ...]], whose: str) -> Py
         if leaf.members is None:
             each = lambda array: jnp.broadcast_to(array, (len(wanted), *array.shape))
         else:
-            places = _places(leaf.members, wanted, leaf.by, whose)
+            places = places_of(leaf.members, wanted, leaf.by, whose)
             each = lambda array: array[places]
         return dataclasses.replace(
             leaf, value=each(leaf.value), scale=each(leaf.scale), members=wanted
@@ -212,14 +212,23 @@ def vary(tree: PyTree, members: Mapping[str, tuple[str, ...]], whose: str) -> Py
     return jtu.tree_map(spread, tree, is_leaf=is_parameter)
 
 
-def _places(had: tuple[str, ...], wanted: tuple[str, ...], by: str, whose: str) -> np.ndarray:
-    missing = [name for name in wanted if name not in had]
-    if missing:
-        raise ValueError(
-            f"{whose}: {by} {missing[0]!r} has no value of a parameter that varies by {by}: those "
-            f"of {', '.join(map(repr, had[:6]))}{', ...' if len(had) > 6 else ''} are known."
+def select_parameters(tree: PyTree, at: Mapping[str, int]) -> PyTree:
+    """The same tree, each `Parameter` that varies with the value of one member only, for good."""
+
+    def one(leaf: Any) -> Any:
+        if not isinstance(leaf, Parameter) or leaf.members is None or leaf.by is None:
+            return leaf
+        place = at[leaf.by]
+        return dataclasses.replace(
+            leaf, value=leaf.value[place], scale=leaf.scale[place], by=None, members=None
         )
-    return np.array([had.index(name) for name in wanted])
+
+    return jtu.tree_map(one, tree, is_leaf=is_parameter)
+
+
+def value_of(leaf: Any) -> Any:
+    """The value of a `Parameter`, all members' where it varies; anything else as it is."""
+    return leaf.value if isinstance(leaf, Parameter) else leaf
 
 
 def is_parameter(leaf: Any) -> bool:
@@ -264,7 +273,7 @@ def positions(tree: PyTree) -> PyTree:
         nonlocal offset
         if not (isinstance(leaf, Parameter) or eqx.is_array(leaf)):
             return leaf
-        shape = jnp.shape(resolve(leaf))
+        shape = jnp.shape(value_of(leaf))
         if not _is_trainable(leaf):
             return np.full(shape, KNOWN)
         first, size = offset, _unit_size(leaf)
@@ -351,7 +360,7 @@ def natural(vector: Float[Array, " size"], tree: PyTree) -> Float[Array, " natur
 
 def trainable_values(tree: PyTree) -> list[Array]:
     """The trainable leaves as plain arrays, in the order of `labels`."""
-    return [jnp.asarray(resolve(leaf)) for _, leaf in _trainable(tree)]
+    return [jnp.asarray(value_of(leaf)) for _, leaf in _trainable(tree)]
 
 
 def with_values(tree: PyTree, values: Sequence[Any]) -> PyTree:

@@ -6,7 +6,9 @@ from typing import Any, final
 import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jaxtyping import Array, Int
+from numpy.typing import NDArray
 
 
 @final
@@ -38,7 +40,7 @@ def varying_in(tree: Any) -> list[Varying]:
     return [node for node in jtu.tree_leaves(tree, is_leaf=is_varying) if is_varying(node)]
 
 
-def select(tree: Any, at: Mapping[str, Int[Array, "*shape"]]) -> Any:
+def select(tree: Any, at: Mapping[str, Any]) -> Any:
     """The tree with every `Varying` replaced by its value for the members numbered `at[by]`."""
     pick = lambda node: node.value[at[node.by]] if is_varying(node) else node
     return jtu.tree_map(pick, tree, is_leaf=is_varying)
@@ -56,6 +58,32 @@ def select_rows(tree: Any, at: Mapping[str, Int[Array, " rows"]], shape: tuple[i
         return jnp.broadcast_to(each.reshape(each.shape[:1] + between + own), shape)
 
     return jtu.tree_map(pick, tree, is_leaf=is_varying)
+
+
+def align(tree: Any, members: Mapping[str, tuple[str, ...]], whose: str) -> Any:
+    """The tree with every `Varying` in the order of these members, of which it may have more."""
+
+    def aligned(node: Any) -> Any:
+        if not is_varying(node) or members.get(node.by) == node.members:
+            return node
+        places = places_of(node.members, members.get(node.by, ()), node.by, whose)
+        return Varying(node.value[places], node.by, members[node.by])
+
+    return jtu.tree_map(aligned, tree, is_leaf=is_varying)
+
+
+def places_of(
+    had: tuple[str, ...], wanted: tuple[str, ...], by: str, whose: str
+) -> NDArray[np.int_]:
+    """Where each of the members wanted is among those that there are; `ValueError` if nowhere."""
+    missing = [name for name in wanted if name not in had]
+    if missing or not wanted:
+        which = f"{by} {missing[0]!r}" if missing else f"it has no kind {by!r}, and so"
+        raise ValueError(
+            f"{whose}: {which} has no value of a parameter that varies by {by}: there are those "
+            f"of {', '.join(map(repr, had[:6]))}{', ...' if len(had) > 6 else ''}."
+        )
+    return np.array([had.index(name) for name in wanted])
 
 
 def check_selected(tree: Any, whose: str) -> None:

@@ -22,6 +22,11 @@ class AbstractData(eqx.Module):
         """What the model is called with."""
 
     @property
+    def experiments(self) -> "tuple[AbstractData, ...]":
+        """What is solved by itself: each of several experiments, or all of the data."""
+        return (self,)
+
+    @property
     def members(self) -> dict[str, tuple[str, ...]]:
         """Who parameters may vary by: for each kind, its members; none for a table."""
         return {}

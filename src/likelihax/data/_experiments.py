@@ -1,7 +1,6 @@
 """Several experiments, fitted together."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, final
 
 import equinox as eqx
@@ -97,7 +96,7 @@ class Experiments(AbstractData):
             )
         return self.experiments[self.names.index(name)]
 
-    @cached_property
+    @property
     def experiments(self) -> tuple[Experiment, ...]:
         """All of them, as they were."""
         found: dict[int, Experiment] = {}

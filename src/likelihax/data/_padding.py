@@ -84,7 +84,7 @@ def _as_array(leaf: Any) -> Any:
 
 def _stacked(each: list[PyTree]) -> PyTree:
     flat = [jtu.tree_flatten(inputs, is_leaf=_is_input)[0] for inputs in each]
-    structure = jtu.tree_structure(each[0], is_leaf=_is_input)
+    structure: Any = jtu.tree_structure(each[0], is_leaf=_is_input)
     columns = []
     for nodes in zip(*flat, strict=True):
         if _is_input(nodes[0]):

@@ -49,7 +49,7 @@ class BFGS(AbstractMethod):
         """Nothing is known yet: the first step evaluates the start."""
         theta = problem.start()
         dynamic, _ = eqx.partition(self._solver_state(theta), eqx.is_array)
-        return new_record(theta, self.max_steps), dynamic
+        return new_record(problem, self.max_steps), dynamic
 
     def step(self, problem: Problem, record: Record, state: PyTree) -> tuple[Record, PyTree]:
         """Evaluates Optimistix's trial point and lets it accept and propose."""

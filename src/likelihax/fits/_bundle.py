@@ -138,7 +138,7 @@ class Bundle(AbstractMethod):
             lowest=_Lowest(zero, zero + 0.5, nothing),
             leaning=zeros,
         )
-        return new_record(theta, self.max_steps), state
+        return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point, adds its cut and asks the model for the next."""

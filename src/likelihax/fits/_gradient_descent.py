@@ -68,7 +68,7 @@ class GradientDescent(AbstractMethod):
         """Nothing is known yet: the first step evaluates the start."""
         theta = problem.start()
         state = _State(theta, theta, self.optimiser.init(theta), jnp.asarray(0))
-        return new_record(theta, self.max_steps), state
+        return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point; goes on from it, or half way back."""

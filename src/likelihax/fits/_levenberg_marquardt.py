@@ -117,7 +117,7 @@ class LevenbergMarquardt(AbstractMethod):
         none, far = jnp.asarray(0), zero + jnp.inf
         model = _Model(zeros, square, zeros, zeros, far, far, none, jnp.asarray(False))
         state = _State(theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
-        return new_record(theta, self.max_steps), state
+        return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates the trial point, accepts it or not, and proposes the next."""

@@ -10,8 +10,30 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._result import RESULTS
+from ..models import Solves
 from ._measure import Measured, put
 from ._problem import Outcome, Problem
+
+
+class Failures(eqx.Module):
+    """Which of several experiments could not be solved.
+
+    **Attributes:**
+
+    - `counts`: at how many of the evaluated points.
+    - `time_reached`: the last measured time that was reached when it failed last; infinite where
+        it never did.
+    """
+
+    counts: Int[Array, " experiments"]
+    time_reached: Float[Array, " experiments"]
+
+    def count(self, solves: Solves | None) -> "Failures":
+        """The account after one more evaluation."""
+        if solves is None:
+            return self
+        reached = jnp.where(solves.failed, solves.time_reached, self.time_reached)
+        return Failures(self.counts + solves.failed.astype(self.counts.dtype), reached)
 
 
 class Record(eqx.Module):
@@ -27,6 +49,7 @@ class Record(eqx.Module):
     - `history`: the objective at each evaluated point; infinite where unusable.
     - `done`: whether the method has ended.
     - `result`: how.
+    - `failures`: which of several experiments could not be solved, how often and where.
     - `trial`: inside a step, the point that was just evaluated, if the method said which.
     - `curves`: what was measured at each evaluated point, if anything was asked for.
     """
@@ -41,6 +64,7 @@ class Record(eqx.Module):
     history: Float[Array, " max_steps"]
     done: Bool[Array, ""]
     result: RESULTS
+    failures: "Failures | None" = None
     trial: Float[Array, " size"] | None = None
     curves: Measured | None = None
 
@@ -56,6 +80,7 @@ class Record(eqx.Module):
             failed_solves=self.failed_solves + count(outcome.failed_solve),
             value_nans=self.value_nans + count(outcome.value_nan),
             gradient_nans=self.gradient_nans + count(outcome.gradient_nan),
+            failures=None if self.failures is None else self.failures.count(outcome.solves),
             history=jax.lax.dynamic_update_index_in_dim(self.history, outcome.total, self.steps, 0),
             trial=trial,
         )
@@ -99,8 +124,10 @@ class Record(eqx.Module):
         )
 
 
-def new_record(theta: Float[Array, " size"], max_steps: int) -> Record:
+def new_record(problem: Problem, max_steps: int) -> Record:
     """The account before anything was evaluated."""
+    theta = problem.start()
+    none = problem.no_solves()
     zero = jnp.asarray(0)
     return Record(
         theta=theta,
@@ -113,6 +140,7 @@ def new_record(theta: Float[Array, " size"], max_steps: int) -> Record:
         history=jnp.full((max_steps,), jnp.inf, theta.dtype),
         done=jnp.asarray(False),
         result=RESULTS.successful,
+        failures=None if none is None else Failures(none.failed.astype(int), none.time_reached),
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import jax.tree_util as jtu
 from jaxtyping import Array
 
-from .._parameters import map_nodes
+from .._parameters import map_nodes, select_parameters
 from ..data import AbstractData
 from ..models import AbstractSimulator
 from ..objectives import AbstractObjective, ScalarObjective, Unknowns
+from ..objectives._objective import varied
 from ._bfgs import BFGS
 from ._bundle import Bundle
 from ._levenberg_marquardt import LevenbergMarquardt
@@ -35,9 +36,9 @@ def prepare(
     if not isinstance(objective, AbstractObjective):
         objective = _as_objective(objective)
     objective.check(predictor, data)
+    predictor = varied(predictor, data)
     if isinstance(data, AbstractData):
-        probe = lambda node: node.probed(*data.arguments)
-        predictor = map_nodes(AbstractSimulator, probe, predictor)
+        predictor = map_nodes(AbstractSimulator, lambda node: _probed(node, data), predictor)
     unknowns = Unknowns(predictor, objective)
     size = check_trainable(unknowns)
     check_dtypes(predictor, data)
@@ -51,6 +52,14 @@ def prepare(
     method = _choose(method, problem, size)
     method.check(problem)
     return method, problem
+
+
+def _probed(model: AbstractSimulator, data: AbstractData) -> AbstractSimulator:
+    """The model, its solver chosen on the first experiment."""
+    first = data.experiments[0]
+    times, *inputs = first.arguments
+    example = select_parameters(model, dict.fromkeys(first.members, 0))
+    return model.probed(times, inputs[0] if inputs else None, example)
 
 
 def _reverse_only(predictor: Any) -> bool:

@@ -10,11 +10,20 @@ from jaxtyping import Array, Bool, Float
 from .._information import cholesky, residuals_of, rows_of
 from .._parameters import pack, resolve, unpack
 from .._result import RESULTS
+from ..data import Experiments
+from ..models import Solves
 from ..objectives import AbstractObjective, CurvedLoss, Observations, Unknowns
 
 # Up to this many parameters, that many forward tangents cost less than one reverse sweep
 # through a solve with checkpoints, and compile faster.
 FORWARD_LIMIT = 64
+
+
+class Ended(NamedTuple):
+    """How the solves behind an evaluation ended, all together and each of several."""
+
+    result: RESULTS
+    solves: Solves | None
 
 
 class Outcome(eqx.Module):
@@ -25,6 +34,7 @@ class Outcome(eqx.Module):
     - `total`: the objective; infinite where it is not usable.
     - `gradient`: its gradient; zero where it is not usable.
     - `failed_solve`, `value_nan`, `gradient_nan`: at most one is true.
+    - `solves`: how far each of several experiments was solved.
     """
 
     total: Float[Array, ""]
@@ -32,6 +42,7 @@ class Outcome(eqx.Module):
     failed_solve: Bool[Array, ""]
     value_nan: Bool[Array, ""]
     gradient_nan: Bool[Array, ""]
+    solves: Solves | None = None
 
 
 class Linearisation(eqx.Module):
@@ -73,18 +84,18 @@ class Problem(eqx.Module):
         """Where the fit starts."""
         return pack(self.unknowns)
 
-    def value(self, theta: Float[Array, " size"]) -> tuple[Array, RESULTS]:
+    def value(self, theta: Float[Array, " size"]) -> tuple[Array, Ended]:
         """The objective as it comes, NaN and all, and how the solve ended."""
         evaluation = unpack(theta, self.unknowns).evaluate(self.data)
-        return evaluation.total, evaluation.result
+        return evaluation.total, Ended(evaluation.result, evaluation.solves)
 
     def value_and_gradient(self, theta: Float[Array, " size"]) -> Outcome:
         """The objective and its exact gradient."""
         if self.forward:
-            total, gradient, result = _forward_jacobian(self.value, theta)
+            total, gradient, ended = _forward_jacobian(self.value, theta)
         else:
-            (total, result), gradient = jax.value_and_grad(self.value, has_aux=True)(theta)
-        return screen(total, gradient, result)
+            (total, ended), gradient = jax.value_and_grad(self.value, has_aux=True)(theta)
+        return screen(total, gradient, ended)
 
     def at(self, step: Array) -> "Problem":
         """The problem with scheduled weights as they are at a step."""
@@ -93,6 +104,14 @@ class Problem(eqx.Module):
             return self
         unknowns = Unknowns(self.unknowns.predictor, objective.at(step))
         return Problem(unknowns, self.data, self.forward)
+
+    def no_solves(self) -> Solves | None:
+        """What `Outcome.solves` is before anything was solved."""
+        if not isinstance(self.data, Experiments):
+            return None
+        each = len(self.data)
+        dtype = self.data.values.dtype
+        return Solves(jnp.zeros(each, bool), jnp.full(each, jnp.inf, dtype))
 
     def num_averaged(self) -> Float[Array, ""]:
         """How many values the objective is a mean of."""
@@ -125,7 +144,7 @@ class Problem(eqx.Module):
         assert losses is not None
         each = zip(losses, stacked, jacobians, seen, strict=True)
         parts = [_linearised(*arguments, expected) for arguments in each]
-        return _together(parts, [each.result for each in seen])
+        return _together(parts, [Ended(each.result, each.solves) for each in seen])
 
 
 class _Part(NamedTuple):
@@ -166,10 +185,11 @@ def _linearised(
     )
 
 
-def _together(parts: list[_Part], results: list[RESULTS]) -> Linearisation:
-    result = results[0]
-    for other in results[1:]:
-        result = RESULTS.where(result == RESULTS.successful, other, result)
+def _together(parts: list[_Part], ends: list[Ended]) -> Linearisation:
+    result = ends[0].result
+    for other in ends[1:]:
+        result = RESULTS.where(result == RESULTS.successful, other.result, result)
+    solves = next((each.solves for each in ends if each.solves is not None), None)
     shares = None
     if any(part.share is not None for part in parts):
         ones = [jnp.ones_like(part.residual) for part in parts]
@@ -177,7 +197,7 @@ def _together(parts: list[_Part], results: list[RESULTS]) -> Linearisation:
         shares = jnp.concatenate([one if p.share is None else p.share for p, one in pairs])
     total = jnp.sum(jnp.stack([part.total for part in parts]))
     gradient = jnp.sum(jnp.stack([part.gradient for part in parts]), axis=0)
-    outcome = screen(total, gradient, result)
+    outcome = screen(total, gradient, Ended(result, solves))
     usable = jnp.isfinite(outcome.total)
     return Linearisation(
         outcome=outcome,
@@ -196,9 +216,9 @@ def _share(loss: CurvedLoss, outputs: tuple[Array, ...], curvature: Array) -> Ar
     return jnp.sqrt(jnp.minimum(ratio, 1.0)).reshape(-1)
 
 
-def screen(total: Array, gradient: Array, result: RESULTS) -> Outcome:
+def screen(total: Array, gradient: Array, ended: Ended) -> Outcome:
     """Turns whatever came out of an evaluation into an `Outcome` without NaN."""
-    failed = jnp.asarray(result != RESULTS.successful)
+    failed = jnp.asarray(ended.result != RESULTS.successful)
     value_nan = ~failed & ~jnp.isfinite(total)
     gradient_nan = ~failed & ~value_nan & ~jnp.all(jnp.isfinite(gradient))
     usable = ~(failed | value_nan | gradient_nan)
@@ -208,6 +228,7 @@ def screen(total: Array, gradient: Array, result: RESULTS) -> Outcome:
         failed_solve=failed,
         value_nan=value_nan,
         gradient_nan=gradient_nan,
+        solves=ended.solves,
     )
 
 

@@ -77,9 +77,11 @@ class ProximalGradient(AbstractMethod):
         theta = problem.start()
         z = penalties_of(problem).unit * theta
         zero, yes = jnp.zeros((), theta.dtype), jnp.asarray(True)
-        nothing = Outcome(zero + jnp.inf, jnp.zeros_like(theta), ~yes, ~yes, ~yes)
+        nothing = Outcome(
+            zero + jnp.inf, jnp.zeros_like(theta), ~yes, ~yes, ~yes, problem.no_solves()
+        )
         state = _State(z, zero + jnp.inf, nothing, z, nothing, z, ~yes, zero + 1, zero)
-        return new_record(theta, self.max_steps), state
+        return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
         """Evaluates an anchor's gradient, or a candidate, and proposes the next."""

@@ -88,7 +88,7 @@ class ProximalNewton(AbstractMethod):
         theta = problem.start()
         z = penalties_of(problem).unit * theta
         zero, far = jnp.zeros((), theta.dtype), jnp.asarray(jnp.inf, theta.dtype)
-        return new_record(theta, self.max_steps), _State(
+        return new_record(problem, self.max_steps), _State(
             z, far, _Proposal(z, zero + 1, zero, far, zero)
         )
 

@@ -11,13 +11,16 @@ import jax.tree_util as jtu
 import numpy as np
 
 from .._compile import Lowered
-from .._parameters import is_parameter, resolve, trainable_size, trainable_values
+from .._parameters import is_parameter, resolve, trainable_size, trainable_values, value_of
 from .._predictor import Predictor
 from .._result import RESULTS, describe
-from ..data import AbstractData
+from ..data import AbstractData, Experiments
 from ..objectives import NLL, Evaluation, Unknowns
 from ._method import Record, new_record
 from ._problem import Problem
+
+# Of more experiments than this that cannot be solved, only so many are listed.
+_LISTED = 5
 
 
 class StartError(ValueError):
@@ -41,7 +44,7 @@ def check_dtypes(predictor: Any, data: Any) -> None:
     if values is None or not eqx.is_array(values):
         return
     for path, leaf in jtu.tree_leaves_with_path(predictor, is_leaf=is_parameter):
-        array = resolve(leaf)
+        array = value_of(leaf)
         if eqx.is_inexact_array(array) and array.dtype != values.dtype:
             raise ValueError(
                 f"predictor{jtu.keystr(path)} is {array.dtype}, the data are {values.dtype}: "
@@ -70,7 +73,7 @@ def begin_check(unknowns: Unknowns, data: Any) -> Callable[[], None]:
 
 def not_started(problem: Problem) -> Record:
     """The account of a fit that could not begin."""
-    record = new_record(problem.start(), 1)
+    record = new_record(problem, 1)
     return record.end(jnp.asarray(True), RESULTS.start_failed)
 
 
@@ -112,6 +115,8 @@ def _short(numbers: Any) -> str:
 
 
 def _unsolved(evaluation: Evaluation, unknowns: Unknowns, data: Any) -> str:
+    if evaluation.solves is not None:
+        return _unsolved_ones(evaluation, unknowns, data)
     last = float(np.asarray(data.arguments[0])[-1])
     reached = float(evaluation.time_reached)
     # The solver reports only the measured times that it passed.
@@ -121,6 +126,24 @@ def _unsolved(evaluation: Evaluation, unknowns: Unknowns, data: Any) -> str:
         f"t = {last:g} in {int(evaluation.num_steps)} steps, with {_values(unknowns)}. "
         f"{describe(evaluation.result)} Start elsewhere, allow more steps (max_steps), loosen the "
         "tolerances, or choose a solver for stiff equations."
+    )
+
+
+def _unsolved_ones(evaluation: Evaluation, unknowns: Unknowns, data: Experiments) -> str:
+    """Which of several experiments could not be solved, and how far they got."""
+    assert evaluation.solves is not None
+    failed = np.flatnonzero(evaluation.solves.failed)
+    ends = [float(data.experiments[i].arguments[0][-1]) for i in failed[:_LISTED]]
+    reached = evaluation.solves.time_reached[failed[:_LISTED]].tolist()
+    listed = [
+        f"{data.names[i]} (to t = {where:g} of {end:g})"
+        for i, where, end in zip(failed[:_LISTED], reached, ends, strict=True)
+    ]
+    more = f" and {failed.size - _LISTED} more" if failed.size > _LISTED else ""
+    return (
+        f"{data.name}: {failed.size} of {len(data)} experiments could not be solved at the start: "
+        f"{', '.join(listed)}{more}; with {_values(unknowns)}. {describe(evaluation.result)} Start "
+        'elsewhere, allow more steps (max_steps), loosen the tolerances, or say solver="auto".'
     )
 
 

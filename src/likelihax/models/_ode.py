@@ -177,6 +177,11 @@ class ODE(AbstractSimulator):
         return Trajectory(times, ys, result, reached, steps)
 
     @property
+    def forward(self) -> bool:
+        """Whether it was prepared for forward derivatives."""
+        return self.mode == "forward"
+
+    @property
     def reverse_only(self) -> bool:
         """Whether the adjoint given has no forward derivatives."""
         return isinstance(self.adjoint, _REVERSE_ONLY)
@@ -241,7 +246,9 @@ class ODE(AbstractSimulator):
         """The relative and the absolute tolerance in a dtype; `ValueError` if it is too coarse."""
         return checked_tolerances(self.rtol, self.atol, dtype)
 
-    def probed(self, times: Float[Array, " times"], inputs: Any = None) -> "ODE":
+    def probed(
+        self, times: Float[Array, " times"], inputs: Any = None, example: Any = None
+    ) -> "ODE":
         """The same ODE; with `solver="auto"`, the cheaper of the two solvers comes first.
 
         Both are tried at the present parameters.
@@ -250,8 +257,9 @@ class ODE(AbstractSimulator):
             return self
         rtol, atol = self.tolerances(times.dtype)
         span = times[-1] - self.start_time(times)
-        explicit = self._with(solver=explicit_solver(rtol))
-        implicit = self._with(solver=implicit_solver(rtol, atol * span))
+        example = self if example is None else example
+        explicit = example._with(solver=explicit_solver(rtol))
+        implicit = example._with(solver=implicit_solver(rtol, atol * span))
         works, steps = _tried(explicit, times, inputs)
         implicit_works, implicit_steps = _tried(implicit, times, inputs)
         cheaper = _IMPLICIT_COST * int(implicit_steps) < int(steps)

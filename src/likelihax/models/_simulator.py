@@ -10,6 +10,19 @@ from jaxtyping import Array, Bool, Float
 from .._result import RESULTS
 
 
+class Solves(eqx.Module):
+    """How the solves of several experiments went.
+
+    **Attributes:**
+
+    - `failed`: which of them could not be solved.
+    - `time_reached`: the last measured time of each that was solved for.
+    """
+
+    failed: Bool[Array, " experiments"]
+    time_reached: Float[Array, " experiments"]
+
+
 class Simulation(eqx.Module):
     """A prediction and whether it could be computed.
 
@@ -20,13 +33,15 @@ class Simulation(eqx.Module):
     - `time_reached`: the last requested time that was solved for.
     - `num_steps`: how many steps the solver tried.
     - `accuracy`: the relative error of the values that is to be expected.
+    - `solves`: how far each of several experiments was solved; `None` where there is one.
     """
 
     values: Array
     result: RESULTS
-    time_reached: Float[Array, ""]
+    time_reached: Float[Array, "..."]
     num_steps: Array
     accuracy: float = eqx.field(static=True)
+    solves: Solves | None = None
 
     @property
     def success(self) -> Bool[Array, ""]:
@@ -54,8 +69,18 @@ class AbstractSimulator(eqx.Module):
     def differentiated(self, mode: Literal["forward", "reverse"]) -> "AbstractSimulator":
         """The same model, prepared for derivatives of one kind."""
 
-    def probed(self, times: Any, inputs: Any = None) -> "AbstractSimulator":
-        """The same model, where it has a choice how to be solved, having looked what is best."""
+    @property
+    def forward(self) -> bool:
+        """Whether it was prepared for forward derivatives."""
+        return False
+
+    def probed(
+        self, times: Any, inputs: Any = None, example: "AbstractSimulator | None" = None
+    ) -> "AbstractSimulator":
+        """The same model, where it has a choice how to be solved, having looked what is best.
+
+        It looks at `example`, itself for a single experiment, where something in it varies.
+        """
         return self
 
     @abc.abstractmethod

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._parameters import vary
 from .._predictor import Predictor
 from ..data import AbstractData
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
@@ -55,6 +56,7 @@ class NLL(AbstractObjective):
             result=simulation.result,
             time_reached=simulation.time_reached,
             num_steps=simulation.num_steps,
+            solves=simulation.solves,
         )
 
     def breakdown(self, predictor: Predictor, data: AbstractData) -> dict[str, Array]:
@@ -120,9 +122,11 @@ class NLL(AbstractObjective):
             )
         check_measured(predictor.likelihood, data)
         self._check_reduction(predictor.likelihood, data)
+        vary(predictor, data.members, data.name)
         if isinstance(predictor.model, AbstractSimulator):
-            times, *inputs = data.arguments
-            predictor.model.check(times, inputs[0] if inputs else None, data.name)
+            for one in data.experiments:
+                times, *inputs = one.arguments
+                predictor.model.check(times, inputs[0] if inputs else None, one.name)
 
     def _check_reduction(self, likelihood: AbstractLikelihood, data: AbstractData) -> None:
         if self.weights is None and self.is_density:
@@ -137,16 +141,16 @@ class NLL(AbstractObjective):
 
     def elementwise(self, predictor: Predictor, data: AbstractData) -> tuple[Array, Simulation]:
         """One NLL a measured value, zero where nothing was measured."""
-        simulation = predictor.simulate(*data.arguments)
-        each = predictor.likelihood.nll(simulation.values, data.values)
+        simulation = predictor.predict(data)
+        each = predictor.likelihood_of(data).nll(simulation.values, data.values)
         each = jnp.where(simulation.success, each, jnp.inf)
         return jnp.where(_measured(predictor.likelihood, data), each, 0.0), simulation
 
     def observations(self, predictor: Predictor, data: AbstractData) -> tuple[Observations, ...]:
         """The predicted distributions' parameters, for methods that use their curvature."""
-        likelihood = predictor.likelihood
+        likelihood = predictor.likelihood_of(data)
         assert isinstance(likelihood, AbstractRegularLikelihood)
-        simulation = predictor.simulate(*data.arguments)
+        simulation = predictor.predict(data)
         likelihood.check_shapes(simulation.values, data.values)
         outputs = likelihood.outputs(simulation.values)
         seen = Observations(
@@ -155,6 +159,7 @@ class NLL(AbstractObjective):
             weights=self._counted(likelihood, data).astype(outputs[0].dtype),
             result=simulation.result,
             accuracy=simulation.accuracy,
+            solves=simulation.solves,
         )
         return (seen,)
 

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._parameters import resolve
+from .._parameters import resolve, vary
 from .._result import RESULTS
+from ..data import AbstractData
+from ..models import Solves
 from ._observations import CurvedLoss, Observations
 
 # A number, or a function from the step of a fit to one, such as Optax's schedules are.
@@ -26,12 +28,14 @@ class Evaluation(eqx.Module):
     - `total`: the value to minimise.
     - `result`: how the solve behind it ended.
     - `time_reached`, `num_steps`: how far the solve got, and in how many steps.
+    - `solves`: how far it got in each of several experiments; `None` where there is one.
     """
 
     total: Float[Array, ""]
     result: RESULTS
     time_reached: Float[Array, ""]
     num_steps: Int[Array, ""]
+    solves: Solves | None = None
 
 
 class AbstractObjective(eqx.Module):
@@ -58,7 +62,7 @@ class AbstractObjective(eqx.Module):
 
     def __call__(self, predictor: Any, data: Any) -> Float[Array, ""]:
         """The value as a scalar, for a loop of one's own; `Parameter`s may still be in place."""
-        return resolve(self).evaluate(resolve(predictor), data).total
+        return resolve(self).evaluate(resolve(varied(predictor, data)), data).total
 
     def num_averaged(self, predictor: Any, data: Any) -> Array:
         """How many values the objective is a mean of: 1 where it is a sum of NLLs.
@@ -165,6 +169,7 @@ class WeightedSum(AbstractObjective):
             result=result,
             time_reached=jnp.min(jnp.stack(reached)),
             num_steps=jnp.asarray(sum(e.num_steps for e in each)),
+            solves=next((e.solves for e in each if e.solves is not None), None),
         )
 
     def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
@@ -262,6 +267,11 @@ class WeightedSum(AbstractObjective):
                 "one, objective.at(step)."
             )
         return jnp.asarray(resolve(weight))
+
+
+def varied(predictor: Any, data: Any) -> Any:
+    """The predictor, what varies by experiment with a value for each that the data have."""
+    return vary(predictor, data.members, data.name) if isinstance(data, AbstractData) else predictor
 
 
 def evaluated(total: Array) -> Evaluation:

@@ -6,6 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .._result import RESULTS
+from ..models import Solves
 
 
 @runtime_checkable
@@ -39,6 +40,7 @@ class Observations(eqx.Module):
     - `weights`: how much each counts, shaped like `values`; 0 where nothing was measured.
     - `result`: how the solve behind the prediction ended.
     - `accuracy`: the relative error of the prediction that is to be expected.
+    - `solves`: how far each of several experiments was solved.
     """
 
     outputs: tuple[Array, ...]
@@ -46,6 +48,7 @@ class Observations(eqx.Module):
     weights: Float[Array, "..."]
     result: RESULTS
     accuracy: float = eqx.field(static=True)
+    solves: Solves | None = None
 
     def weighted(self, weight: Array) -> "Observations":
         """The same, each value counting `weight` times as much."""

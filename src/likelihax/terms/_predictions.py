@@ -24,10 +24,10 @@ class Predicted(NamedTuple):
 
 def predicted_rows(predictor: Predictor, data: AbstractData) -> Predicted:
     """What is predicted for every row of the data, measured or not."""
-    simulation = predictor.simulate(*data.arguments)
+    simulation = predictor.predict(data)
     # What is out of range shall be an infinite value here, as it is where nothing is looked at.
     with validation_enabled(False):
-        return Predicted(predictor.likelihood.distribution(simulation.values), simulation)
+        return Predicted(predictor.likelihood_of(data).distribution(simulation.values), simulation)
 
 
 def evaluated_rows(total: Array, simulation: Simulation) -> Evaluation:
@@ -38,6 +38,7 @@ def evaluated_rows(total: Array, simulation: Simulation) -> Evaluation:
         result=simulation.result,
         time_reached=simulation.time_reached,
         num_steps=simulation.num_steps,
+        solves=simulation.solves,
     )
 
 
