@@ -24,6 +24,7 @@ from .data import AbstractData as AbstractData
 from .data import Dataset as Dataset
 from .data import Experiment as Experiment
 from .data import Experiments as Experiments
+from .data import experiments as experiments
 from .diagnostics import diagnose as diagnose
 from .fits import BFGS as BFGS
 from .fits import Box as Box

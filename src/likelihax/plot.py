@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
-from .data import Experiment
+from .data import Experiment, Experiments
 from .fits import CrossValidation, Fit, LearningCurves, MultiStart, Path
 
 if TYPE_CHECKING:
@@ -26,50 +26,95 @@ def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure
 
     **Arguments:**
 
-    - `fit`: the fit of one `Experiment`.
+    - `fit`: the fit of an `Experiment`, or of `Experiments`.
     - `level`: the probability that the band holds: that of one new observation, its noise as
         fitted, the parameters taken to be exactly the estimates.
     - `points`: how many times the curve is computed at.
 
-    Returns the Matplotlib figure, one panel an observable. Raises `ValueError` for other data,
-    for a level outside (0, 1), and for a fit whose model cannot be solved.
+    Returns the Matplotlib figure, one panel an observable; for several experiments one panel each,
+    or, where there are several observables, a column of panels each. Raises `ValueError` for other
+    data, for a level outside (0, 1), and for a fit whose model cannot be solved.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     data = fit.data
-    if not isinstance(data, Experiment):
+    if not isinstance(data, Experiment | Experiments):
         raise ValueError(f"trajectories: expected the fit of an Experiment, not {type(data)}.")
     if not 0 < level < 1:
         raise ValueError(f"trajectories: the level must be in (0, 1), got {level}.")
-    times = np.linspace(float(data.times[0]), float(data.times[-1]), points)
-    middle, lower, upper = _bands(fit, jnp.asarray(times, data.times.dtype), level)
-    if not np.all(np.isfinite(middle)):
-        raise ValueError(
-            f"trajectories: the model cannot be solved at the estimates. {fit.message}"
-        )
-    count = len(data.observables)
-    figure = Figure(figsize=(8.0, 1.2 + 2.2 * count), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(count, 1, sharex=True))
-    values = np.where(data.observed, np.asarray(data.values), np.nan).reshape(-1, count)
-    for column, (axis, name) in enumerate(zip(axes, data.observables, strict=True)):
-        label = f"{100 * level:g} % of observations"
-        axis.fill_between(times, lower[:, column], upper[:, column], alpha=0.2, lw=0, label=label)
-        axis.plot(times, middle[:, column], label="fit (median)")
-        axis.plot(np.asarray(data.times), values[:, column], "k.", label="measured")
-        axis.set_ylabel(name)
-    axes[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
-    # Years and days read better without halves.
-    axes[-1].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-    axes[-1].set_xlabel("time")
+    label = f"{100 * level:g} % of observations"
+    if isinstance(data, Experiment):
+        figure, axes = _grid(len(data.observables), 1)
+        _draw(list(axes[:, 0]), fit.predictor, data, (level, points, label), fit.message)
+        for axis, name in zip(axes[:, 0], data.observables, strict=True):
+            axis.set_ylabel(name)
+    else:
+        figure, axes = _grid(*_shape(len(data), len(data.observables)))
+        many = axes.reshape(-1) if len(data.observables) == 1 else axes.T
+        for column, one in zip(many, data.experiments, strict=False):
+            _draw(
+                list(np.atleast_1d(column)),
+                fit.predictor.of(data, one.name),
+                one,
+                (level, points, label),
+                fit.message,
+            )
+            np.atleast_1d(column)[0].set_title(one.name, fontsize="small", loc="right")
+        for axis, name in zip(axes[:, 0], data.observables, strict=False):
+            axis.set_ylabel(name)
+    axes[0, 0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.08), frameon=False)
+    for axis in axes[-1]:
+        axis.set_xlabel("time")
     return figure
 
 
-def _bands(fit: Fit, times: Array, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    arguments = (times, *fit.data.arguments[1:])
+def _shape(experiments: int, observables: int) -> tuple[int, int]:
+    """Rows and columns of panels: of one observable a square of experiments, else a row each."""
+    if observables > 1:
+        return observables, experiments
+    columns = min(experiments, 2 + int(np.sqrt(experiments)))
+    return -(-experiments // columns), columns
+
+
+def _grid(rows: int, columns: int) -> "tuple[Figure, np.ndarray]":
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    size = (8.0, 1.2 + 2.2 * rows) if columns == 1 else (1 + 2.0 * columns, 1.2 + 1.6 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    # Years and days read better without halves.
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    return figure, axes
+
+
+def _draw(
+    axes: "list[Axes]",
+    predictor: Any,
+    data: Experiment,
+    asked: tuple[float, int, str],
+    message: str,
+) -> None:
+    level, points, label = asked
+    times = np.linspace(float(data.times[0]), float(data.times[-1]), points)
+    middle, lower, upper = _bands(predictor, data, jnp.asarray(times, data.times.dtype), level)
+    if not np.all(np.isfinite(middle)):
+        raise ValueError(
+            f"trajectories: the model cannot be solved at the estimates for {data.name}. {message}"
+        )
+    count = len(data.observables)
+    values = np.where(data.observed, np.asarray(data.values), np.nan).reshape(-1, count)
+    for column, axis in enumerate(axes):
+        axis.fill_between(times, lower[:, column], upper[:, column], alpha=0.2, lw=0, label=label)
+        axis.plot(times, middle[:, column], label="fit (median)")
+        axis.plot(np.asarray(data.times), values[:, column], "k.", label="measured")
+
+
+def _bands(
+    predictor: Any, data: Experiment, times: Array, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    arguments = (times, *data.arguments[1:])
     probabilities = (0.5, 0.5 - level / 2, 0.5 + level / 2)
-    curves = _quantiles(fit.predictor, arguments, probabilities)
-    shape = (times.size, len(fit.data.observables))
+    curves = _quantiles(predictor, arguments, probabilities)
+    shape = (times.size, len(data.observables))
     middle, lower, upper = (np.asarray(jax.device_get(curve)).reshape(shape) for curve in curves)
     return middle, lower, upper
 

@@ -68,12 +68,13 @@ def _is_input(node: Any) -> bool:
 def _kind(inputs: PyTree) -> Any:
     """What must agree for inputs to be stacked: all but the lengths of tables."""
     nodes, structure = jtu.tree_flatten(inputs, is_leaf=_is_input)
-    return structure, tuple(_kind_of(node.padded(0) if _is_input(node) else node) for node in nodes)
+    return structure, tuple(_kind_of(node) for node in nodes)
 
 
 def _kind_of(node: PyTree) -> Any:
     leaves, structure = jtu.tree_flatten(node)
-    shape = lambda leaf: (leaf.shape, str(leaf.dtype)) if eqx.is_array(leaf) else leaf
+    begin = 1 if _is_input(node) else 0  # the first axis of an input's arrays is its table's
+    shape = lambda leaf: (leaf.shape[begin:], str(leaf.dtype)) if eqx.is_array(leaf) else leaf
     return structure, tuple(shape(_as_array(leaf)) for leaf in leaves)
 
 

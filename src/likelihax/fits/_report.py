@@ -80,6 +80,23 @@ class Fit:
         """How many of them the model could not be solved at."""
         return int(self.record.failed_solves)
 
+    @cached_property
+    def failures(self) -> dict[str, tuple[int, float]]:
+        """Which of several experiments could not be solved: at how many points, and how far.
+
+        The name of each, how often its solve failed, and the last measured time that was reached
+        when it did so last. Empty where none failed, or there is only one.
+        """
+        found = self.record.failures
+        if found is None:
+            return {}
+        counts, reached = np.asarray(found.counts), np.asarray(found.time_reached)
+        return {
+            name: (int(count), float(t))
+            for name, count, t in zip(self.data.names, counts, reached, strict=True)
+            if count
+        }
+
     @property
     def value_nans(self) -> int:
         """How many gave an objective that was not finite, though the solve succeeded."""

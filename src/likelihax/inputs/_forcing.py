@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -52,12 +53,10 @@ class Forcing(AbstractInput):
         return int(np.size(resolve(self.jumps_at)))
 
     def padded(self, length: int) -> "Forcing":
-        """With the last jump over and over; as it is if it has none."""
+        """With further jumps that never come."""
         times = resolve(self.jumps_at)
-        if not times.size:
-            return self
-        rows = np.minimum(np.arange(max(length, times.size)), times.size - 1)
-        return Forcing(self.function, times[rows])
+        never = jnp.full(max(length - times.size, 0), jnp.inf, times.dtype)
+        return eqx.tree_at(lambda f: f.jumps_at, self, frozen(jnp.concatenate([times, never])))
 
     def check(self, first: float, last: float, what: str) -> None:
         """A function knows no ends."""

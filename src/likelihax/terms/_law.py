@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 from .._parameters import resolve, trainable_size
 from .._predictor import Predictor
 from .._result import RESULTS
-from ..data import AbstractData
+from ..data import AbstractData, Experiments
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from ..models import ODE, Simulation
 from ..models._surrogate import Surrogate, check_span
@@ -337,6 +337,11 @@ def model_of(predictor: Any, data: Any, kinds: tuple[type, ...], term: str) -> A
         raise ValueError(
             f"{term}: the model is of type {type(predictor.model).__name__}: it must be a "
             f"likelihax {wanted}, whose trajectory the term is about."
+        )
+    if isinstance(data, Experiments):
+        raise ValueError(
+            f"{term}: a residual is of one trajectory, and {data.name} are {len(data)} "
+            "experiments: fit them one by one, data[name]."
         )
     if not isinstance(data, AbstractData):
         raise ValueError(f"{term}: expected an Experiment, got {type(data).__name__}.")
