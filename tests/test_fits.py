@@ -96,27 +96,33 @@ def test_other_methods_agree(demo_fit, method):
     assert np.max(np.abs(distance)) < 1e-3
 
 
+CENTRE = [0.5, 0.03, 1.0, 0.03, 30.0, 4.0, 0.3, 0.3]
+
+
 @pytest.mark.slow
-def test_five_hundred_starts_all_end_truthfully():
-    generator = np.random.default_rng(1)
-    centre = np.log([0.5, 0.03, 1.0, 0.03, 30.0, 4.0, 0.3, 0.3])
-    endings = {}
+def test_two_hundred_starts_all_end_truthfully():
+    found = lhx.multistart(
+        lhx.NLL(),
+        lynx_hare_at(CENTRE),
+        lynx_hare.data(),
+        [
+            lynx_hare_at(np.exp(np.log(CENTRE) + 1.5 * each))
+            for each in np.random.default_rng(1).standard_normal((200, 8))
+        ],
+        throw=False,
+    )
     best = 0
-    for _ in range(500):
-        start = np.exp(centre + 1.5 * generator.standard_normal(8))
-        fit = lhx.fit(lhx.NLL(), lynx_hare_at(start), lynx_hare.data(), throw=False)
+    for fit in found.fits:
         assert np.isfinite(flat(fit.estimates)).all()
         assert not np.isnan([fit.nll, fit.gradient_norm, *fit.history]).any()
-        ending = "converged" if fit.success else fit.message.split(":")[0][:40]
-        endings[ending] = endings.get(ending, 0) + 1
         if fit.success:
             # A claim to have converged is checked: no gradient is left, in standard errors.
             assert fit.gradient_norm < 1e-2 * (1 + abs(fit.nll))
         if fit.steps == 1 and not np.isfinite(fit.nll):
             assert bool(fit.result == lhx.RESULTS.start_failed)
         best += fit.nll - LYNX_HARE_CONSTANTS < -42.7405
-    print(f"{best} of 500 starts reach the best optimum; {endings}")
-    assert best >= 150
+    print(f"{best} of 200 starts reach the best optimum; {found.endings}")
+    assert best >= 60
 
 
 # --- the noise is fitted with the rest ---------------------------------------------------------

@@ -97,13 +97,6 @@ def test_cvar_of_laplace_is_the_linear_programme(level):
     check_against_programme(50, 2, level)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("n", "size"), [(50, 8), (500, 4)])
-def test_larger_ones_too(n, size, level):
-    check_against_programme(n, size, level)
-
-
 def test_any_start_will_do():
     rows, values = regression(4, 200, 3, "heavy")
     expected = least_cvar(rows, values, 0.9)
