@@ -14,13 +14,8 @@ help: ## show this list
 demo: $(VENV)/.has-demo ## fit lynx and hare, print the table, draw the picture
 	@$(py) examples/lynx_hare.py
 
-# Compiling takes most of the time, and less of it without XLA's optimisations; but what is about
-# the last digits is compiled as users compile. 5 is pytest's word for nothing that was selected.
-quick_compiling = XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0"
-
 test: $(VENV)/.has-test ## run all tests
-	@$(py) -m pytest -n $(WORKERS) -m exact $(ARGS) || test $$? -eq 5
-	@$(quick_compiling) $(py) -m pytest -n $(WORKERS) -m "not exact" $(ARGS) || test $$? -eq 5
+	@$(py) -m pytest -n $(WORKERS) $(ARGS)
 
 test-fast: $(VENV)/.has-test ## run the tests that take moments
 	@$(py) -m pytest -n $(WORKERS) -m "not slow" $(ARGS)

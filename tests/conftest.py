@@ -54,6 +54,9 @@ def forget_what_was_compiled():
     """Thousands of small compiled functions, kept to the end, would fill the memory."""
     yield
     jax.clear_caches()
+    from likelihax import _compile
+
+    _compile._kept.clear()
 
 
 @pytest.fixture(scope="session")

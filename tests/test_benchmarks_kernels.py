@@ -12,9 +12,6 @@ from benchmarks.kernels.__main__ import main
 from benchmarks.kernels.catalogue import CASES
 from benchmarks.kernels.workloads import FAMILIES
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 FEW = 40
 
 

@@ -351,7 +351,7 @@ class Silent(lhx.fits.AbstractMethod):
         pass
 
     def init(self, problem, key):
-        return new_record(problem.start(), self.max_steps), problem.start()
+        return new_record(problem, self.max_steps), problem.start()
 
     def step(self, problem, record, state):
         outcome = problem.value_and_gradient(state)

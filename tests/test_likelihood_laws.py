@@ -30,9 +30,6 @@ from scipy import integrate, special, stats
 from likelihax import likelihoods as lk
 from likelihax import predicted
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 DRAWS = 20_000
 SHIFTS = st.floats(-1.0, 1.0, width=16)
 

@@ -14,9 +14,6 @@ import likelihax as lhx
 from likelihax import likelihoods as lk
 from likelihax import predicted
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 # ------------------------------------------------------------------------------------ classes
 
 

@@ -14,9 +14,6 @@ from hypothesis import given, settings
 
 from likelihax import likelihoods, links
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 DIGITS = 60
 
 

@@ -12,9 +12,6 @@ from scipy.optimize import linprog, minimize_scalar
 
 from likelihax.reductions import CVaR, Mean, Sum, WorstGroup
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 LOSSES = np.random.default_rng(0).normal(size=23)
 WEIGHTS = np.random.default_rng(1).uniform(0.2, 3.0, size=23)
 LEVELS = (0.5, 0.9, 0.99)

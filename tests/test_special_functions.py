@@ -18,9 +18,6 @@ from likelihax._special import (
     _truncated_gaussian,
 )
 
-# To the last digit, so compiled as users compile.
-pytestmark = pytest.mark.exact
-
 DIGITS = 50
 DTYPES = {"float64": np.float64, "float32": np.float32}
 

@@ -1,7 +1,8 @@
 """Pictures of a fit. Matplotlib is imported when one is drawn, and by nothing else here."""
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ from numpyro.distributions import Distribution
 
 from .data import Experiment, Experiments
 from .fits import CrossValidation, Fit, LearningCurves, MultiStart, Path
+from .models import ODE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,92 +33,98 @@ def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure
         fitted, the parameters taken to be exactly the estimates.
     - `points`: how many times the curve is computed at.
 
-    Returns the Matplotlib figure, one panel an observable; for several experiments one panel each,
-    or, where there are several observables, a column of panels each. Raises `ValueError` for other
-    data, for a level outside (0, 1), and for a fit whose model cannot be solved.
+    Returns the Matplotlib figure: one panel an observable, or one panel an experiment, a colour an
+    observable. Curves begin with the solve. Raises `ValueError` for other data, for a level outside
+    (0, 1), and for a fit whose model cannot be solved.
     """
     data = fit.data
     if not isinstance(data, Experiment | Experiments):
         raise ValueError(f"trajectories: expected the fit of an Experiment, not {type(data)}.")
     if not 0 < level < 1:
         raise ValueError(f"trajectories: the level must be in (0, 1), got {level}.")
-    label = f"{100 * level:g} % of observations"
     if isinstance(data, Experiment):
         figure, axes = _grid(len(data.observables), 1)
-        _draw(list(axes[:, 0]), fit.predictor, data, (level, points, label), fit.message)
-        for axis, name in zip(axes[:, 0], data.observables, strict=True):
+        shown = _shown(fit.predictor, data, level, points, fit.message)
+        for column, (axis, name) in enumerate(zip(axes[:, 0], data.observables, strict=True)):
+            _draw(axis, data, shown, column, ("C0", "k"), ("fit (median)", "measured"))
             axis.set_ylabel(name)
     else:
-        figure, axes = _grid(*_shape(len(data), len(data.observables)))
-        many = axes.reshape(-1) if len(data.observables) == 1 else axes.T
-        for column, one in zip(many, data.experiments, strict=False):
-            _draw(
-                list(np.atleast_1d(column)),
-                fit.predictor.of(data, one.name),
-                one,
-                (level, points, label),
-                fit.message,
-            )
-            np.atleast_1d(column)[0].set_title(one.name, fontsize="small", loc="right")
-        for axis, name in zip(axes[:, 0], data.observables, strict=False):
-            axis.set_ylabel(name)
-    axes[0, 0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.08), frameon=False)
+        figure, axes = _grid(*_square(len(data)))
+        for axis in axes.reshape(-1)[len(data) :]:
+            axis.remove()
+        for axis, one in zip(axes.reshape(-1), data.experiments, strict=False):
+            shown = _shown(fit.predictor.of(data, one.name), one, level, points, fit.message)
+            for column, name in enumerate(data.observables):
+                colour = f"C{column}"
+                _draw(axis, one, shown, column, (colour, colour), (name, ""))
+            axis.set_title(one.name, fontsize="small", loc="right")
+    band = f"{100 * level:g} % of observations"
+    axes[0, 0].fill_between([], [], [], color="C0", alpha=0.2, lw=0, label=band)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=4, loc="outside upper left")
     for axis in axes[-1]:
         axis.set_xlabel("time")
     return figure
 
 
-def _shape(experiments: int, observables: int) -> tuple[int, int]:
-    """Rows and columns of panels: of one observable a square of experiments, else a row each."""
-    if observables > 1:
-        return observables, experiments
-    columns = min(experiments, 2 + int(np.sqrt(experiments)))
-    return -(-experiments // columns), columns
+def _square(count: int) -> tuple[int, int]:
+    """Rows and columns of about as many panels each way, rather wide than high."""
+    columns = min(count, 1 + math.isqrt(max(2 * count - 1, 0)))
+    return -(-count // columns), columns
 
 
 def _grid(rows: int, columns: int) -> "tuple[Figure, np.ndarray]":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    size = (8.0, 1.2 + 2.2 * rows) if columns == 1 else (1 + 2.0 * columns, 1.2 + 1.6 * rows)
+    size = (8.0, 1.2 + 2.2 * rows) if columns == 1 else (1 + 1.6 * columns, 1.2 + 1.4 * rows)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    share: Any = "row" if columns == 1 else "all"
+    axes = figure.subplots(rows, columns, sharex=True, sharey=share, squeeze=False)
     # Years and days read better without halves.
-    axes[0, 0].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     return figure, axes
 
 
-def _draw(
-    axes: "list[Axes]",
-    predictor: Any,
-    data: Experiment,
-    asked: tuple[float, int, str],
-    message: str,
-) -> None:
-    level, points, label = asked
-    times = np.linspace(float(data.times[0]), float(data.times[-1]), points)
-    middle, lower, upper = _bands(predictor, data, jnp.asarray(times, data.times.dtype), level)
-    if not np.all(np.isfinite(middle)):
+class _Shown(NamedTuple):
+    """Curves: each `(times, observables)`, but the times."""
+
+    times: np.ndarray
+    middle: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def _shown(predictor: Any, data: Experiment, level: float, points: int, message: str) -> _Shown:
+    first, last = float(data.times[0]), float(data.times[-1])
+    if isinstance(predictor.model, ODE):
+        first = float(predictor.model.start_time(data.times))
+    times = np.linspace(first, last, points)
+    arguments = (jnp.asarray(times, data.times.dtype), *data.arguments[1:])
+    curves = _quantiles(predictor, arguments, (0.5, 0.5 - level / 2, 0.5 + level / 2))
+    shape = (times.size, len(data.observables))
+    found = _Shown(times, *(np.asarray(jax.device_get(curve)).reshape(shape) for curve in curves))
+    if not np.all(np.isfinite(found.middle)):
         raise ValueError(
             f"trajectories: the model cannot be solved at the estimates for {data.name}. {message}"
         )
-    count = len(data.observables)
-    values = np.where(data.observed, np.asarray(data.values), np.nan).reshape(-1, count)
-    for column, axis in enumerate(axes):
-        axis.fill_between(times, lower[:, column], upper[:, column], alpha=0.2, lw=0, label=label)
-        axis.plot(times, middle[:, column], label="fit (median)")
-        axis.plot(np.asarray(data.times), values[:, column], "k.", label="measured")
+    return found
 
 
-def _bands(
-    predictor: Any, data: Experiment, times: Array, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    arguments = (times, *data.arguments[1:])
-    probabilities = (0.5, 0.5 - level / 2, 0.5 + level / 2)
-    curves = _quantiles(predictor, arguments, probabilities)
-    shape = (times.size, len(data.observables))
-    middle, lower, upper = (np.asarray(jax.device_get(curve)).reshape(shape) for curve in curves)
-    return middle, lower, upper
+def _draw(
+    axis: "Axes",
+    data: Experiment,
+    shown: _Shown,
+    column: int,
+    colours: tuple[str, str],
+    labels: tuple[str, str],
+) -> None:
+    of_curve, of_points = colours
+    lower, upper = shown.lower[:, column], shown.upper[:, column]
+    axis.fill_between(shown.times, lower, upper, color=of_curve, alpha=0.2, lw=0)
+    axis.plot(shown.times, shown.middle[:, column], color=of_curve, label=labels[0])
+    values = np.where(data.observed, np.asarray(data.values), np.nan)
+    own = values.reshape(len(values), -1)[:, column]
+    axis.plot(np.asarray(data.times), own, ".", color=of_points, label=labels[1] or None)
 
 
 def path(found: Path | CrossValidation, names: Sequence[str] | None = None) -> "Figure":

@@ -1,0 +1,1 @@
+"""What fits of many, ragged and driven experiments promise."""
