@@ -60,7 +60,8 @@ def trajectories(fit: Fit, *, level: float = 0.95, points: int = 400) -> "Figure
             axis.set_title(one.name, fontsize="small", loc="right")
     band = f"{100 * level:g} % of observations"
     axes[0, 0].fill_between([], [], [], color="C0", alpha=0.2, lw=0, label=band)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=4, loc="outside upper left")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, ncols=4, loc="outside upper left", frameon=False)
     for axis in axes[-1]:
         axis.set_xlabel("time")
     return figure
@@ -81,7 +82,8 @@ def _grid(rows: int, columns: int) -> "tuple[Figure, np.ndarray]":
     share: Any = "row" if columns == 1 else "all"
     axes = figure.subplots(rows, columns, sharex=True, sharey=share, squeeze=False)
     # Years and days read better without halves.
-    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    most = 9 if columns == 1 else 3
+    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
     return figure, axes
 
 
