@@ -61,15 +61,14 @@ def assert_same(fit, alone):
 
 def test_lynx_hare_fits_are_those_of_fit():
     predictor, data = lynx_hare.predictor(), lynx_hare.data()
-    spread = lhx.Spread(0.5)
-    found = lhx.multistart(lhx.NLL(), predictor, data, spread, num=6, key=KEY, workers=3)
+    found = lhx.multistart(lhx.NLL(), predictor, data, lhx.Spread(0.5), num=6, key=KEY, workers=3)
     assert len(found.fits) == 6
     for fit in found.fits:
         alone = lhx.fit(lhx.NLL(), fit.problem.predictor, data)
         assert alone.compile_seconds == 0  # the one that was compiled serves both
         assert_same(fit, alone)
         assert fit.estimates["growth"] == alone.estimates["growth"]
-    again = lhx.multistart(lhx.NLL(), predictor, data, spread, num=6, key=KEY, workers=1)
+    again = lhx.multistart(lhx.NLL(), predictor, data, lhx.Spread(0.5), num=6, key=KEY, workers=1)
     assert again.compile_seconds == 0
     for fit, same in zip(found.fits, again.fits, strict=True):
         assert_same(fit, same)
