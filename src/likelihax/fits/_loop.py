@@ -73,7 +73,7 @@ def compile_loop(
 
 
 def chunks(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
-    """The account after each chunk of steps, until the method ends."""
+    """The account after each chunk of steps, or those of many at once, until all have ended."""
     carry = chunk.carry
     steps = 0
     while True:
@@ -81,10 +81,11 @@ def chunks(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
         before = time.perf_counter()
         carry = chunk(arrays, carry, limit)
         record = chunk.packings[0].unpack(jax.device_get(carry[0]))
-        note_speed(chunk.notes, time.perf_counter() - before, int(record.steps) - steps)
-        steps = int(record.steps)
+        taken = int(np.max(record.steps)) - steps
+        note_speed(chunk.notes, time.perf_counter() - before, taken)
+        steps += taken
         yield record
-        if record.done:
+        if np.all(record.done):
             return
 
 

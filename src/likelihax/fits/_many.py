@@ -12,13 +12,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import numpy as np
 from jaxtyping import Array
 
 from .._compile import compiled
 from .._result import RESULTS
 from ._candidates import AbstractSource, Candidates, put
-from ._loop import before_any_step, chunk_size, chunks, compile_loop, note_speed, take_steps
+from ._loop import before_any_step, chunks, compile_loop, take_steps
 from ._method import AbstractMethod, Record
 from ._problem import Problem
 
@@ -167,19 +166,7 @@ class SideBySide(AbstractRunner):
         # The last batch is filled up, so that all have the shape that was compiled.
         filled = batch + batch[-1:] * (self._width - len(batch))
         chunk, arrays, _ = self._compiled(self._stacks(starts, filled))
-        carry = chunk.carry
-        steps = 0
-        while True:
-            limit = np.asarray(steps + chunk_size(chunk.notes))
-            before = time.perf_counter()
-            carry = chunk(arrays, carry, limit)
-            records = chunk.packings[0].unpack(jax.device_get(carry[0]))
-            taken = int(np.max(records.steps)) - steps
-            note_speed(chunk.notes, time.perf_counter() - before, taken)
-            steps += taken
-            yield records
-            if np.all(records.done):
-                return
+        return chunks(chunk, arrays)
 
     def _stacks(self, starts: Candidates, which: list[int]) -> list[Any]:
         return [jnp.asarray(stack[which]) for stack in starts.stacks]
