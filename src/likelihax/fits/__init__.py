@@ -11,6 +11,7 @@ from ._draws import Priors as Priors
 from ._draws import Spread as Spread
 from ._fit import fit as fit
 from ._gradient_descent import GradientDescent as GradientDescent
+from ._growing_horizon import GrowingHorizon as GrowingHorizon
 from ._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from ._method import AbstractMethod as AbstractMethod
 from ._method import Record as Record
@@ -26,3 +27,5 @@ from ._problem import Problem as Problem
 from ._proximal_gradient import ProximalGradient as ProximalGradient
 from ._proximal_newton import ProximalNewton as ProximalNewton
 from ._report import Fit as Fit
+from ._strategy import AbstractStrategy as AbstractStrategy
+from ._strategy import Stage as Stage

@@ -1,6 +1,6 @@
 """The verb: minimise an objective over a predictor's trainable leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from ._method import AbstractMethod
 from ._prepare import prepare
 from ._report import Fit
 from ._start import StartError, begin_check, check_dtypes, not_started
+from ._strategy import AbstractStrategy, Stage, checked_strategies, pursue
 
 
 def fit(
@@ -22,6 +23,7 @@ def fit(
     data: Any,
     *,
     method: AbstractMethod | None = None,
+    strategy: AbstractStrategy | Sequence[AbstractStrategy] | None = None,
     key: Array | None = None,
     progress: bool | None = None,
     throw: bool = True,
@@ -39,6 +41,8 @@ def fit(
     - `method`: by default `LevenbergMarquardt` for the NLL of a likelihood with a Fisher
         information and at most 64 parameters, `BFGS` for other objectives; `Bundle` where there
         are kinks, `ProximalNewton` where there is a penalty with exact zeros.
+    - `strategy`: how to get to a good start first, one of `likelihax.fits` or several, each from
+        where the last one ended; see `Fit.stages`. Whatever it is, the fit itself follows.
     - `key`: a JAX random key, for methods that draw random numbers; these do not.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
     - `throw`: whether to raise where the objective cannot be evaluated at the start. If not,
@@ -51,9 +55,13 @@ def fit(
     with the best point so far.
     """
     method, problem = prepare(objective, predictor, data, method)
+    strategies = checked_strategies(strategy, problem)
     measure = _measure(predictor, validation, curves)
     check = lambda: begin_check(problem.at(jnp.asarray(0)).unknowns, data)
+    stages: tuple[Stage, ...] = ()
     try:
+        found = pursue(strategies, problem, method, progress)
+        problem, stages = found.problem, found.stages
         done = run(method, problem, key, progress, check, measure)
         if done.record.result == RESULTS.start_failed and throw:
             check()()
@@ -61,7 +69,7 @@ def fit(
         if throw:
             raise
         done = Run(not_started(problem), 0.0, 0.0)
-    return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds)
+    return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds, stages)
 
 
 def _measure(predictor: Any, validation: Any, curves: bool | None) -> Measure | None:

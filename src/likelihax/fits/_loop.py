@@ -38,18 +38,20 @@ def run(
     progress: bool | None,
     check: Callable[[], Callable[[], None]],
     measure: Measure | None = None,
+    most: int | None = None,
 ) -> Run:
     """Iterates until the method ends, gives up, or the user interrupts.
 
     `check` begins a check of the start and returns what finishes it; see `compiled`. `measure`
-    says what to measure at each point besides the objective.
+    says what to measure at each point besides the objective, `most` after how many steps to end
+    where that is sooner than the method would.
     """
     chunk, arrays, fresh = compile_loop(method, problem, key, measure, check)
     record = None
     started = time.perf_counter()
     with Progress(method.max_steps, "fit", progress) as bar:
         try:
-            for record in chunks(chunk, arrays):
+            for record in chunks(chunk, arrays, most):
                 if not record.done:
                     bar.update(int(record.steps), f"{float(record.total):.6g}")
         except KeyboardInterrupt:
@@ -72,18 +74,25 @@ def compile_loop(
     return compiled(take_steps, method, problem, key, measure, initial=before_any_step, check=check)
 
 
-def chunks(chunk: Compiled, arrays: list[Any]) -> Iterator[Record]:
-    """The account after each chunk of steps, or those of many at once, until all have ended."""
+def chunks(chunk: Compiled, arrays: list[Any], most: int | None = None) -> Iterator[Record]:
+    """The account after each chunk of steps, or those of many at once, until all have ended.
+
+    Or until `most` steps were taken.
+    """
     carry = chunk.carry
     steps = 0
     while True:
-        limit = np.asarray(steps + chunk_size(chunk.notes))
+        size = chunk_size(chunk.notes)
+        limit = np.asarray(steps + (size if most is None else min(size, most - steps)))
         before = time.perf_counter()
         carry = chunk(arrays, carry, limit)
         record = chunk.packings[0].unpack(jax.device_get(carry[0]))
         taken = int(np.max(record.steps)) - steps
         note_speed(chunk.notes, time.perf_counter() - before, taken)
         steps += taken
+        exhausted = steps == most and not np.all(record.done)
+        if exhausted:
+            record = record.end(jnp.asarray(True), RESULTS.steps_used_up)
         yield record
         if np.all(record.done):
             return

@@ -119,7 +119,7 @@ def _score(predictor: Predictor, data: AbstractData) -> Score:
 def _mean_square(
     likelihood: AbstractLikelihood, simulation: Simulation, data: AbstractData
 ) -> Array | None:
-    mean = _mean(likelihood, simulation.values)
+    mean = mean_of(likelihood, simulation.values)
     if mean is None or mean.shape != data.values.shape:
         return None
     squares = jnp.where(data.observed, (data.values - mean.astype(data.values.dtype)) ** 2, 0.0)
@@ -127,7 +127,8 @@ def _mean_square(
     return jnp.where(simulation.success, found, jnp.inf)
 
 
-def _mean(likelihood: AbstractLikelihood, prediction: Array) -> Array | None:
+def mean_of(likelihood: AbstractLikelihood, prediction: Array) -> Array | None:
+    """The mean of what is predicted, if the family has one and its values are plain numbers."""
     if isinstance(likelihood, _WITHOUT_ERRORS):
         return None
     # NumPyro mixes integers with floats here and there, which strict promotion would refuse.

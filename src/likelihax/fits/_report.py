@@ -23,6 +23,7 @@ from ..objectives import NLL, AbstractObjective, Unknowns
 from ._curves import LearningCurves, curves_of
 from ._method import AbstractMethod, Record
 from ._problem import Problem
+from ._strategy import Stage
 from ._table import html_table, text_table
 
 
@@ -37,6 +38,7 @@ class Fit:
     - `record`: the account that the method kept, in the fitter's own space.
     - `compile_seconds`: what tracing and compiling took; 0 where it was done before.
     - `run_seconds`: what iterating took.
+    - `stages`: what was fitted before, on the way to the start of this fit.
     """
 
     problem: Problem
@@ -44,6 +46,7 @@ class Fit:
     record: Record
     compile_seconds: float
     run_seconds: float
+    stages: tuple[Stage, ...] = ()
 
     @property
     def result(self) -> RESULTS:

@@ -1,0 +1,209 @@
+"""The beginning of the data first, then more and more of them."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .._parameters import resolve
+from .._predictor import Predictor
+from ..data._horizon import horizon, is_timed, until
+from ..objectives import Unknowns
+from ._measure import mean_of
+from ._method import AbstractMethod
+from ._problem import Problem
+from ._strategy import (
+    AbstractStrategy,
+    Found,
+    Stage,
+    require_start,
+    run_stage,
+    with_data,
+)
+
+# The first horizon holds this many measured values for each number that is fitted, if a share of
+# the times between these bounds does.
+_VALUES_A_NUMBER = 4
+_FIRST_SHARES = (1 / 64, 1 / 4)
+# How far ahead a prediction has gone astray is seen from the mean of so many values.
+_WINDOW = 8
+# After so many fits the horizon is the end, wherever it has got to.
+_MOST_STAGES = 64
+
+
+@final
+class GrowingHorizon(AbstractStrategy):
+    """The beginning of the data first; then as far as the prediction still follows them.
+
+    Over a short time the trajectory depends on the parameters almost linearly, and there is one
+    valley. The parameters found there predict what comes next, for some time; the next horizon
+    ends where they go astray, so that each fit begins near its optimum. Where a fit is lost all
+    the same, its horizon is taken back and grows by less. For oscillations and chaos whose initial
+    state is known, or measured.
+
+    All horizons share one compiled fit: what lies beyond counts as missing.
+
+    **Arguments:**
+
+    - `first`: the share of the measured times that the first horizon holds, between 0 and 1; by
+        default what gives a few values for each number that is fitted.
+    - `growth`: by what factor the horizon grows at least and at most.
+    - `limit`: how much of the variance a prediction may leave unexplained and still follow the
+        data.
+    - `max_steps`: after how many evaluations a fit on the way ends.
+    """
+
+    first: float | None = eqx.field(static=True, default=None)
+    growth: tuple[float, float] = eqx.field(static=True, default=(1.2, 4.0))
+    limit: float = eqx.field(static=True, default=0.1)
+    max_steps: int = eqx.field(static=True, default=64)
+
+    def __check_init__(self) -> None:
+        if self.first is not None and not 0 < self.first <= 1:
+            raise ValueError(f"GrowingHorizon: first is {self.first}: give a share of 0 to 1.")
+        least, most = self.growth
+        if not 1 < least <= most:
+            raise ValueError(
+                f"GrowingHorizon: growth from {least} to {most}: both must be above 1, for "
+                "instance (1.2, 4.0)."
+            )
+        if not self.limit > 0:
+            raise ValueError(f"GrowingHorizon: limit {self.limit} is not positive.")
+        if self.max_steps < 1:
+            raise ValueError(f"GrowingHorizon: max_steps {self.max_steps} is below 1.")
+
+    def check(self, problem: Problem) -> None:
+        """The data must have times, and a predictor that says what it predicts at them."""
+        check_timed(problem, "GrowingHorizon")
+
+    def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
+        """Fits up to one horizon after the other, the last one left to whoever asked."""
+        first = self._first(problem)
+        reached = _Reached(problem, 0.0, 0.0)
+        stages: list[Stage] = []
+        share, growth = first, self.growth[1]
+        while reached.share < 1 and share > 0 and len(stages) < _MOST_STAGES:
+            found, tried = self._try(reached.problem, share, method, progress)
+            stages.extend(found.stages)
+            if not (found.began or reached.share):
+                require_start(with_data(problem, until(problem.data, share)))
+            if found.interrupted:
+                return Found(tried.problem, tuple(stages), interrupted=True)
+            shorter = self._shorter(reached.share, share, growth)
+            if self._is_lost(tried, reached) and shorter is not None:
+                share, growth = shorter
+                continue
+            reached = tried
+            share, growth = self._onward(reached, growth)
+        return Found(reached.problem, tuple(stages))
+
+    def _first(self, problem: Problem) -> float:
+        if self.first is not None:
+            return self.first
+        wanted = _VALUES_A_NUMBER * problem.start().size / problem.data.num_observed
+        return float(np.clip(wanted, *_FIRST_SHARES))
+
+    def _try(
+        self, problem: Problem, share: float, method: AbstractMethod, progress: bool | None
+    ) -> tuple[Found, "_Reached"]:
+        short = until(problem.data, share)
+        name = f"to t = {horizon(problem.data, share):.5g}"
+        found = run_stage(name, method, with_data(problem, short), self.max_steps, progress)
+        left = float(np.mean(errors_of(found.problem.unknowns, short)[1]))
+        return found, _Reached(with_data(found.problem, problem.data), share, left)
+
+    def _is_lost(self, tried: "_Reached", reached: "_Reached") -> bool:
+        return not tried.left <= self.limit + 2 * reached.left
+
+    def _shorter(self, reached: float, share: float, growth: float) -> tuple[float, float] | None:
+        """Another share to try, and a factor to grow by, if there is any left."""
+        if reached == 0:
+            return (share / 2, growth) if share / 2 >= _FIRST_SHARES[0] / 8 else None
+        smaller = np.sqrt(growth)
+        if smaller < self.growth[0]:
+            return None
+        return min(reached * smaller, 1.0), smaller
+
+    def _onward(self, reached: "_Reached", growth: float) -> tuple[float, float]:
+        """The next share, 0 where nothing is left to do, and the factor to grow by."""
+        least, most = self.growth
+        growth = min(growth**2, most)
+        ahead = min(reached.share * growth, 1.0)
+        places, errors = errors_of(reached.problem.unknowns, until(reached.problem.data, ahead))
+        astray = _astray(places, errors, self.limit + 2 * reached.left)
+        if ahead == 1 and astray is None:
+            return 0.0, growth
+        follows = ahead if astray is None else astray
+        return float(np.clip(follows, min(reached.share * least, 1.0), ahead)), growth
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """The problem from where a fit ended, the share that it saw, and what it left unexplained."""
+
+    problem: Problem
+    share: float
+    left: float
+
+
+def check_timed(problem: Problem, name: str) -> None:
+    """Raises `ValueError` unless the problem is about a predictor and measured times."""
+    if not is_timed(problem.data):
+        raise ValueError(
+            f"{name} needs data with times, an Experiment or several, not "
+            f"{type(problem.data).__name__}: leave the strategy out."
+        )
+    if not isinstance(problem.predictor, Predictor):
+        raise ValueError(
+            f"{name} needs a Predictor (model and likelihood), not "
+            f"{type(problem.predictor).__name__}: leave the strategy out."
+        )
+
+
+def errors_of(unknowns: Unknowns, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Where each row with a measured value is in its experiment, and its squared error.
+
+    Both in the order of the first, a share of the experiment's times. The error is in units of
+    the spread of each observable, infinite where the model could not be solved.
+    """
+    squares = np.asarray(_squared_errors(unknowns, data))
+    observed = np.asarray(data.observed).reshape(squares.shape)
+    lengths = np.array([one.times.size for one in data.experiments])
+    places = np.concatenate([np.arange(1, length + 1) / length for length in lengths])
+    seen = observed.any(axis=1)
+    squares = np.where(observed, squares, 0.0)[seen].sum(axis=1) / observed[seen].sum(axis=1)
+    order = np.argsort(places[seen], kind="stable")
+    return places[seen][order], squares[order]
+
+
+@eqx.filter_jit
+def _squared_errors(unknowns: Unknowns, data: Any) -> Array:
+    now = resolve(unknowns).predictor
+    simulation = now.predict(data)
+    mean = mean_of(now.likelihood_of(data), simulation.values)
+    if mean is None or mean.shape != data.values.shape:
+        mean = jnp.zeros_like(data.values)
+    squares = ((data.values - mean.astype(data.values.dtype)) / _spread(data)) ** 2
+    usable = simulation.success & jnp.isfinite(squares)
+    return jnp.where(usable, squares, jnp.inf).reshape(data.values.shape[0], -1)
+
+
+def _spread(data: Any) -> Array:
+    """The standard deviation of each observable, of all that was measured."""
+    weights = data.observed.astype(data.values.dtype)
+    count = jnp.maximum(jnp.sum(weights, axis=0), 1.0)
+    mean = jnp.sum(weights * data.values, axis=0) / count
+    off = weights * (data.values - mean[None]) ** 2
+    spread = jnp.sqrt(jnp.sum(off, axis=0) / count)
+    return jnp.where(spread > 0, spread, 1.0)[None]
+
+
+def _astray(places: np.ndarray, errors: np.ndarray, limit: float) -> float | None:
+    """The place from which on the mean error of the next few rows is above a limit."""
+    window = min(_WINDOW, errors.size)
+    means = np.convolve(errors, np.full(window, 1 / window), mode="valid")
+    above = np.flatnonzero(~(means <= limit))
+    return float(places[above[0]]) if above.size else None

@@ -1,0 +1,152 @@
+"""Ways to a good start: fits of easier problems, each from where the last one ended."""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._parameters import unpack
+from .._result import RESULTS, name_of
+from ..objectives import Unknowns
+from ._loop import run
+from ._method import AbstractMethod, Record
+from ._problem import Problem
+from ._start import begin_check
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the fits that led to the start of the last one.
+
+    **Attributes:**
+
+    - `name`: what was fitted.
+    - `nll`: its objective in the end; those of different stages do not compare.
+    - `steps`: how many points were evaluated.
+    - `result`: how it ended, one of the names in `RESULTS`.
+    - `compile_seconds`, `run_seconds`: what it took; the first is 0 where nothing was new.
+    """
+
+    name: str
+    nll: float
+    steps: int
+    result: str
+    compile_seconds: float
+    run_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where a strategy, or one stage of it, led to.
+
+    **Attributes:**
+
+    - `problem`: the problem it was given, from the start that was found.
+    - `stages`: what was fitted on the way.
+    - `interrupted`: whether the user ended it.
+    """
+
+    problem: Problem
+    stages: tuple[Stage, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def began(self) -> bool:
+        """Whether the last stage could be evaluated where it started."""
+        return bool(self.stages) and self.stages[-1].result != "start_failed"
+
+
+class AbstractStrategy(eqx.Module):
+    """A way from a poor start to a good one.
+
+    What it fits on the way is easier than the problem itself, and not the same: estimates and
+    their errors come from a fit of the problem itself, which follows in any case.
+    """
+
+    @abc.abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Raises `ValueError` where the strategy cannot serve the problem."""
+
+    @abc.abstractmethod
+    def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
+        """The problem from a better start, and what led there."""
+
+
+def checked_strategies(strategy: Any, problem: Problem) -> tuple[AbstractStrategy, ...]:
+    """One strategy, or several, or none, as a tuple; `ValueError` where one cannot serve."""
+    if strategy is None:
+        return ()
+    each = (strategy,) if not isinstance(strategy, Sequence) else tuple(strategy)
+    for one in each:
+        if not isinstance(one, AbstractStrategy):
+            raise ValueError(
+                f"fit: unknown strategy {one!r}: give likelihax.fits.GrowingHorizon() or another "
+                "one of likelihax.fits, several of them in a list, or leave it out."
+            )
+        one.check(problem)
+    return each
+
+
+def pursue(
+    strategies: Sequence[AbstractStrategy],
+    problem: Problem,
+    method: AbstractMethod,
+    progress: bool | None,
+) -> Found:
+    """One strategy after the other, each from where the last one ended."""
+    found = Found(problem)
+    for strategy in strategies:
+        following = strategy.find(found.problem, method, progress)
+        stages = found.stages + following.stages
+        found = Found(following.problem, stages, following.interrupted)
+        if found.interrupted:
+            break
+    return found
+
+
+def run_stage(
+    name: str, method: AbstractMethod, problem: Problem, most: int, progress: bool | None
+) -> Found:
+    """Fits an easier problem in at most so many steps: that problem from where it ended.
+
+    Where it cannot be evaluated at its start, nothing has moved, and its result says so.
+    """
+    done = run(method, problem, None, progress, lambda: lambda: None, most=most)
+    record = done.record
+    stage = Stage(
+        name=name,
+        nll=float(record.total),
+        steps=int(record.steps),
+        result=name_of(record.result),
+        compile_seconds=done.compile_seconds,
+        run_seconds=done.run_seconds,
+    )
+    moved = moved_to(problem, record) if np.isfinite(record.total) else problem
+    return Found(moved, (stage,), stage.result == name_of(RESULTS.interrupted))
+
+
+def moved_to(problem: Problem, record: Record) -> Problem:
+    """The problem, starting from the best point of an account."""
+    return Problem(_unpack(record.theta, problem.unknowns), problem.data, problem.forward)
+
+
+def with_data(problem: Problem, data: Any) -> Problem:
+    """The same problem about other data."""
+    return Problem(problem.unknowns, data, problem.forward)
+
+
+def with_unknowns(problem: Problem, unknowns: Unknowns) -> Problem:
+    """The same problem about other unknowns, or from other values of them."""
+    return Problem(unknowns, problem.data, problem.forward)
+
+
+def require_start(problem: Problem) -> None:
+    """Raises `StartError` where the objective cannot be evaluated."""
+    begin_check(problem.at(jnp.asarray(0)).unknowns, problem.data)()
+
+
+_unpack = eqx.filter_jit(unpack)
