@@ -1,6 +1,7 @@
 """The verb: minimise an objective over a predictor's trainable leaves."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -62,13 +63,17 @@ def fit(
     try:
         found = pursue(strategies, problem, method, progress)
         problem, stages = found.problem, found.stages
-        done = run(method, problem, key, progress, check, measure)
+        if found.interrupted:
+            done = Run(not_started(problem, RESULTS.interrupted), 0.0, 0.0)
+        else:
+            done = run(method, problem, key, progress, check, measure)
         if done.record.result == RESULTS.start_failed and throw:
             check()()
     except StartError:
         if throw:
             raise
         done = Run(not_started(problem), 0.0, 0.0)
+    problem = replace(problem, anchor=None)
     return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds, stages)
 
 

@@ -1,6 +1,6 @@
 """The beginning of the data first, then more and more of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import equinox as eqx
@@ -19,9 +19,10 @@ from ._strategy import (
     AbstractStrategy,
     Found,
     Stage,
+    anchored,
+    released,
     require_start,
     run_stage,
-    with_data,
 )
 
 # The first horizon holds this many measured values for each number that is fitted, if a share of
@@ -53,12 +54,16 @@ class GrowingHorizon(AbstractStrategy):
     - `growth`: by what factor the horizon grows at least and at most.
     - `limit`: how much of the variance a prediction may leave unexplained and still follow the
         data.
+    - `spread`: how far parameters may be from the start where the data of a horizon do not say:
+        the standard deviation of a Normal about it, in units of the fitter, the logarithm of a
+        positive parameter for instance. The last fit knows nothing of it.
     - `max_steps`: after how many evaluations a fit on the way ends.
     """
 
     first: float | None = eqx.field(static=True, default=None)
     growth: tuple[float, float] = eqx.field(static=True, default=(1.2, 4.0))
     limit: float = eqx.field(static=True, default=0.1)
+    spread: float = eqx.field(static=True, default=2.0)
     max_steps: int = eqx.field(static=True, default=64)
 
     def __check_init__(self) -> None:
@@ -70,8 +75,9 @@ class GrowingHorizon(AbstractStrategy):
                 f"GrowingHorizon: growth from {least} to {most}: both must be above 1, for "
                 "instance (1.2, 4.0)."
             )
-        if not self.limit > 0:
-            raise ValueError(f"GrowingHorizon: limit {self.limit} is not positive.")
+        for name, value in (("limit", self.limit), ("spread", self.spread)):
+            if not value > 0:
+                raise ValueError(f"GrowingHorizon: {name} {value} is not positive.")
         if self.max_steps < 1:
             raise ValueError(f"GrowingHorizon: max_steps {self.max_steps} is below 1.")
 
@@ -82,23 +88,23 @@ class GrowingHorizon(AbstractStrategy):
     def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
         """Fits up to one horizon after the other, the last one left to whoever asked."""
         first = self._first(problem)
-        reached = _Reached(problem, 0.0, 0.0)
+        reached = _Reached(anchored(problem, self.spread), 0.0, 0.0)
         stages: list[Stage] = []
         share, growth = first, self.growth[1]
         while reached.share < 1 and share > 0 and len(stages) < _MOST_STAGES:
             found, tried = self._try(reached.problem, share, method, progress)
             stages.extend(found.stages)
             if not (found.began or reached.share):
-                require_start(with_data(problem, until(problem.data, share)))
+                require_start(replace(problem, data=until(problem.data, share)))
             if found.interrupted:
-                return Found(tried.problem, tuple(stages), interrupted=True)
+                return Found(released(tried.problem), tuple(stages), interrupted=True)
             shorter = self._shorter(reached.share, share, growth)
             if self._is_lost(tried, reached) and shorter is not None:
                 share, growth = shorter
                 continue
             reached = tried
             share, growth = self._onward(reached, growth)
-        return Found(reached.problem, tuple(stages))
+        return Found(released(reached.problem), tuple(stages))
 
     def _first(self, problem: Problem) -> float:
         if self.first is not None:
@@ -111,9 +117,9 @@ class GrowingHorizon(AbstractStrategy):
     ) -> tuple[Found, "_Reached"]:
         short = until(problem.data, share)
         name = f"to t = {horizon(problem.data, share):.5g}"
-        found = run_stage(name, method, with_data(problem, short), self.max_steps, progress)
+        found = run_stage(name, method, replace(problem, data=short), self.max_steps, progress)
         left = float(np.mean(errors_of(found.problem.unknowns, short)[1]))
-        return found, _Reached(with_data(found.problem, problem.data), share, left)
+        return found, _Reached(replace(found.problem, data=problem.data), share, left)
 
     def _is_lost(self, tried: "_Reached", reached: "_Reached") -> bool:
         return not tried.left <= self.limit + 2 * reached.left

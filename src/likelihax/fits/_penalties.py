@@ -1,5 +1,6 @@
 """The penalties of an objective, as functions of one vector."""
 
+from dataclasses import replace
 from typing import final
 
 import equinox as eqx
@@ -82,7 +83,7 @@ def shrunk(length: Array, by_length: Array, by_square: Array) -> Array:
 def smooth(problem: Problem) -> Problem:
     """The problem without its penalties."""
     rest = as_sum(problem.unknowns.objective).only(penalties=False)
-    return Problem(Unknowns(problem.predictor, rest), problem.data, problem.forward)
+    return replace(problem, unknowns=Unknowns(problem.predictor, rest))
 
 
 def penalties_of(problem: Problem) -> Penalties:

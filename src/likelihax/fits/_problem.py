@@ -1,5 +1,6 @@
 """An objective as a function of one unconstrained, unit-scaled vector."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from .._result import RESULTS
 from ..data import Experiments
 from ..models import Solves
 from ..objectives import AbstractObjective, CurvedLoss, Observations, Unknowns
+from ._anchor import Anchor
 
 # Up to this many parameters, that many forward tangents cost less than one reverse sweep
 # through a solve with checkpoints, and compile faster.
@@ -63,11 +65,15 @@ class Linearisation(eqx.Module):
 
 
 class Problem(eqx.Module):
-    """An objective, a predictor and data, as functions of the vector that fitters see."""
+    """An objective, a predictor and data, as functions of the vector that fitters see.
+
+    With an `anchor`, a pull towards a point is added to the objective.
+    """
 
     unknowns: Unknowns
     data: Any
     forward: bool = eqx.field(static=True)
+    anchor: Anchor | None = None
 
     @property
     def predictor(self) -> Any:
@@ -87,7 +93,10 @@ class Problem(eqx.Module):
     def value(self, theta: Float[Array, " size"]) -> tuple[Array, Ended]:
         """The objective as it comes, NaN and all, and how the solve ended."""
         evaluation = unpack(theta, self.unknowns).evaluate(self.data)
-        return evaluation.total, Ended(evaluation.result, evaluation.solves)
+        total = evaluation.total
+        if self.anchor is not None:
+            total = total + self.anchor.cost(theta).astype(total.dtype)
+        return total, Ended(evaluation.result, evaluation.solves)
 
     def value_and_gradient(self, theta: Float[Array, " size"]) -> Outcome:
         """The objective and its exact gradient."""
@@ -103,7 +112,7 @@ class Problem(eqx.Module):
         if not objective.is_scheduled:
             return self
         unknowns = Unknowns(self.unknowns.predictor, objective.at(step))
-        return Problem(unknowns, self.data, self.forward)
+        return replace(self, unknowns=unknowns)
 
     def no_solves(self) -> Solves | None:
         """What `Outcome.solves` is before anything was solved."""
@@ -144,6 +153,8 @@ class Problem(eqx.Module):
         assert losses is not None
         each = zip(losses, stacked, jacobians, seen, strict=True)
         parts = [_linearised(*arguments, expected) for arguments in each]
+        if self.anchor is not None:
+            parts.append(_anchored(self.anchor, theta))
         return _together(parts, [Ended(each.result, each.solves) for each in seen])
 
 
@@ -183,6 +194,12 @@ def _linearised(
         blur=seen.accuracy * jnp.sqrt(jnp.sum(size**2)),
         share=_share(loss, tuple_of(stacked), curvature),
     )
+
+
+def _anchored(anchor: Anchor, theta: Array) -> _Part:
+    residual, rows = anchor.residual(theta), anchor.rows()
+    nothing = jnp.zeros((), theta.dtype)
+    return _Part(anchor.cost(theta), rows.T @ residual, rows, residual, nothing, None)
 
 
 def _together(parts: list[_Part], ends: list[Ended]) -> Linearisation:

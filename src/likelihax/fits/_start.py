@@ -71,10 +71,9 @@ def begin_check(unknowns: Unknowns, data: Any) -> Callable[[], None]:
     return finish
 
 
-def not_started(problem: Problem) -> Record:
-    """The account of a fit that could not begin."""
-    record = new_record(problem, 1)
-    return record.end(jnp.asarray(True), RESULTS.start_failed)
+def not_started(problem: Problem, result: RESULTS = RESULTS.start_failed) -> Record:
+    """The account of a fit that did not begin."""
+    return new_record(problem, 1).end(jnp.asarray(True), result)
 
 
 def _evaluate(unknowns: Unknowns, data: Any) -> Evaluation:

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +11,7 @@ import numpy as np
 
 from .._parameters import unpack
 from .._result import RESULTS, name_of
-from ..objectives import Unknowns
+from ._anchor import Anchor
 from ._loop import run
 from ._method import AbstractMethod, Record
 from ._problem import Problem
@@ -131,17 +131,21 @@ def run_stage(
 
 def moved_to(problem: Problem, record: Record) -> Problem:
     """The problem, starting from the best point of an account."""
-    return Problem(_unpack(record.theta, problem.unknowns), problem.data, problem.forward)
+    return replace(problem, unknowns=_unpack(record.theta, problem.unknowns))
 
 
-def with_data(problem: Problem, data: Any) -> Problem:
-    """The same problem about other data."""
-    return Problem(problem.unknowns, data, problem.forward)
+def anchored(problem: Problem, spread: float) -> Problem:
+    """The problem with a pull towards its start, of so many units of the fitter."""
+    centre = problem.start()
+    return replace(problem, anchor=Anchor(centre, jnp.asarray(spread**-2, centre.dtype)))
 
 
-def with_unknowns(problem: Problem, unknowns: Unknowns) -> Problem:
-    """The same problem about other unknowns, or from other values of them."""
-    return Problem(unknowns, problem.data, problem.forward)
+def released(problem: Problem) -> Problem:
+    """The problem with a pull that is zero: what was compiled with one serves it too."""
+    anchor = problem.anchor
+    if anchor is None:
+        return problem
+    return replace(problem, anchor=Anchor(anchor.centre, jnp.zeros_like(anchor.weight)))
 
 
 def require_start(problem: Problem) -> None:
