@@ -16,6 +16,11 @@ from ._problem import Linearisation, Problem
 # attempt, and for each further one where an attempt let parameters run off to where the data
 # say nothing of them.
 _FIRST_RADII = (0.1, 0.01, 1.0)
+# Where so many steps brought a fit no closer, though it is within this many standard errors, what
+# remains is hidden by the error of the objective's own values. A solver's tolerance does not tell
+# how large that is: a chaotic system makes billions of it.
+_PATIENCE = 16
+_HIDDEN = 1e-3
 
 
 class _Model(eqx.Module):
@@ -51,7 +56,11 @@ class _Step(eqx.Module):
 
 
 class _State(eqx.Module):
-    """What goes on from step to step; `rank` is the largest seen, `attempt` counts from 0."""
+    """What goes on from step to step.
+
+    `rank` is the largest seen, `attempt` counts from 0, `closest` is a bit below the shortest
+    offset of an accepted point, and `since` counts the steps since then.
+    """
 
     start: Float[Array, " size"]
     trial: Float[Array, " size"]
@@ -60,6 +69,8 @@ class _State(eqx.Module):
     model: _Model
     rank: Int[Array, ""]
     attempt: Int[Array, ""]
+    closest: Float[Array, ""]
+    since: Int[Array, ""]
 
 
 @final
@@ -73,7 +84,8 @@ class LevenbergMarquardt(AbstractMethod):
 
     It has converged when the undamped step that remains is at most `tolerance` standard errors
     long: the relative-offset criterion of Bates and Watts (1981, Technometrics 23, 179-183),
-    or when it is below what the error of the predictions lets one see.
+    or when it is below what the error of the predictions lets one see: that of the solver's
+    tolerance, or, within a thousandth of a standard error, where no step comes closer any more.
 
     **Arguments:**
 
@@ -116,7 +128,7 @@ class LevenbergMarquardt(AbstractMethod):
         square = jnp.zeros((theta.size, theta.size), theta.dtype)
         none, far = jnp.asarray(0), zero + jnp.inf
         model = _Model(zeros, square, zeros, zeros, far, far, none, jnp.asarray(False))
-        state = _State(theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none)
+        state = _State(theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none, far, none)
         return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:
@@ -130,11 +142,11 @@ class LevenbergMarquardt(AbstractMethod):
         # suffers less from it, still tells.
         noise = linear.blur * _length(linear.residual)
         unresolved = (state.step.predicted <= noise) & (actual >= -noise)
-        closer = unresolved & (model.offset < state.model.offset)
+        nearer = unresolved & (model.offset < state.model.offset)
         accept = jnp.isfinite(outcome.total) & (
-            first | (actual > 1e-4 * state.step.predicted) | closer
+            first | (actual > 1e-4 * state.step.predicted) | nearer
         )
-        gain = jnp.where(closer, state.step.predicted, actual)
+        gain = jnp.where(nearer, state.step.predicted, actual)
         radius = jnp.where(first, _first_radius(model, state), _next_radius(state, gain))
         record = record.count(outcome, state.trial).move(accept, state.trial, outcome)
         model = jtu.tree_map(lambda a, b: jnp.where(accept, a, b), model, state.model)
@@ -142,10 +154,15 @@ class LevenbergMarquardt(AbstractMethod):
         rank = jnp.maximum(state.rank, model.rank)
         trial = record.theta + step.change
 
+        closer = accept & (model.offset < state.closest)
+        closest = jnp.where(closer, 0.9 * model.offset, state.closest)
+        since = jnp.where(closer, 0, state.since + 1)
+        stuck = ~(jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta))
+        hidden = (stuck | (since >= _PATIENCE)) & (model.offset <= _HIDDEN)
+
         near = jnp.maximum(self.tolerance, linear.blur)
         there = model.offset <= near
-        converged = accept & there & (model.rank == rank)
-        stuck = ~(jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta))
+        converged = ((accept & there) | hidden) & (model.rank == rank)
         lost = accept & ~converged & (there | (model.offset_in_reach <= near))
         lost = lost | (stuck & model.faded & ~converged)
         again = lost & (state.attempt + 1 < len(_FIRST_RADII))
@@ -159,8 +176,10 @@ class LevenbergMarquardt(AbstractMethod):
         model = eqx.tree_at(lambda m: m.scale, model, choose(0.0, model.scale))
         attempt = state.attempt + again.astype(state.attempt.dtype)
         trial, rank = choose(state.start, trial), choose(0, rank)
+        closest, since = choose(jnp.inf, closest), choose(0, since)
         record = record.forget(again, state.start)
-        return record, _State(state.start, trial, radius, step, model, rank, attempt)
+        onward = _State(state.start, trial, radius, step, model, rank, attempt, closest, since)
+        return record, onward
 
 
 def _first_radius(model: _Model, state: _State) -> Array:
