@@ -57,10 +57,8 @@ class Predictor(eqx.Module):
 
     def predict(self, data: AbstractData) -> Simulation:
         """The prediction for every measured value of `data`, of one experiment or of several."""
-        model = align(resolve(vary(self.model, data.members, data.name)), data.members, data.name)
-        if isinstance(data, Experiments):
-            return _of_all(model, data)
-        return simulate_model(select(model, _first(data)), data.arguments)
+        parts = simulate_parts(self.model, data)
+        return _of_all(parts, data) if isinstance(data, Experiments) else parts[0]
 
     def predictive(self, data: AbstractData) -> Distribution:
         """The distribution of every value of `data`."""
@@ -97,8 +95,15 @@ def _first(data: AbstractData) -> dict[str, int]:
     return dict.fromkeys(data.members, 0)
 
 
-def _of_all(model: Any, data: Experiments) -> Simulation:
-    parts = [_of_bucket(model, part, data) for part in data.buckets]
+def simulate_parts(model: Any, data: AbstractData) -> list[Simulation]:
+    """What a model makes of data: of those of each bucket, or of all of them at once."""
+    known = align(resolve(vary(model, data.members, data.name)), data.members, data.name)
+    if isinstance(data, Experiments):
+        return [_of_bucket(known, part, data) for part in data.buckets]
+    return [simulate_model(select(known, _first(data)), data.arguments)]
+
+
+def _of_all(parts: list[Simulation], data: Experiments) -> Simulation:
     flat = [part.values.reshape(-1, *part.values.shape[2:]) for part in parts]
     values = jnp.concatenate(flat)[data.order]
     number = jnp.argsort(jnp.concatenate([part.which for part in data.buckets]))

@@ -16,6 +16,7 @@ from ._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from ._method import AbstractMethod as AbstractMethod
 from ._method import Record as Record
 from ._method import new_record as new_record
+from ._multiple_shooting import MultipleShooting as MultipleShooting
 from ._multistart import MultiStart as MultiStart
 from ._multistart import Optimum as Optimum
 from ._multistart import multistart as multistart

@@ -128,7 +128,9 @@ class LevenbergMarquardt(AbstractMethod):
         square = jnp.zeros((theta.size, theta.size), theta.dtype)
         none, far = jnp.asarray(0), zero + jnp.inf
         model = _Model(zeros, square, zeros, zeros, far, far, none, jnp.asarray(False))
-        state = _State(theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none, far, none)
+        state = _State(
+            theta, theta, zero, _Step(zeros, zero, zero, zero), model, none, none, far, none
+        )
         return new_record(problem, self.max_steps), state
 
     def step(self, problem: Problem, record: Record, state: _State) -> tuple[Record, _State]:

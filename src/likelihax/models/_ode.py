@@ -269,6 +269,14 @@ class ODE(AbstractSimulator):
         """The same ODE with another initial state, at another time."""
         return self._with(initial=initial, t0=t0)
 
+    def piece(self, initial: PyTree, observe: Callable[..., Array]) -> "ODE":
+        """The same ODE from a state at the first of any times, with something else observed."""
+        return self._with(initial=initial, t0=None, observe=observe)
+
+    def initial_state(self, times: Float[Array, " times"], inputs: Any = None) -> PyTree:
+        """The state where the solve begins."""
+        return self._start(resolve(self.field), times, inputs)[1]
+
     def start_time(self, times: Float[Array, " times"]) -> Float[Array, ""]:
         """When the solve begins: `t0`, or the first time."""
         known_start = self.t0 is not None and np.isfinite(self.t0)

@@ -1,0 +1,250 @@
+"""Many short trajectories first, which need not join; then more and more so."""
+
+import dataclasses
+from dataclasses import replace
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import Array, PyTree
+from numpyro.distributions import constraints
+from numpyro.distributions.constraints import Constraint
+
+from .._parameters import Parameter, is_parameter, positive, real, resolve
+from .._predictor import Predictor, simulate_parts
+from .._result import RESULTS
+from ..data import Experiments
+from ..likelihoods import AbstractLikelihood, Normal
+from ..models import ODE, Simulation
+from ..models._segments import Gaps, Segments, bounds, check_can_be_cut
+from ..objectives import AbstractObjective, Unknowns, WeightedSum, as_sum
+from ..terms._law import AbstractResidual
+from ._growing_horizon import check_timed
+from ._levenberg_marquardt import LevenbergMarquardt
+from ._method import AbstractMethod
+from ._problem import Problem
+from ._states import guessed_states
+from ._strategy import AbstractStrategy, Found, Stage, anchored, require_start, run_stage
+
+# By default a piece holds this many of the times, if that gives no more than so many pieces.
+_TIMES_A_PIECE = 8
+_MOST_PIECES = 32
+# How far apart pieces may be from stage to stage, in units of the spread of each state.
+_GAPS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
+
+# A node of a state that stays positive begins at this share of its spread at least.
+_SMALLEST = 1e-3
+
+
+@final
+class MultipleShooting(AbstractStrategy):
+    """The trajectory in pieces, each from a free state of its own; then more and more joined.
+
+    Short pieces neither run away from the data nor lose their phase, so that parameters are found
+    from where a single trajectory would not even pass by the data. States that are not measured
+    are free as well. How far the pieces may be apart falls from stage to stage; no node is held to
+    a measured value. For oscillations and chaos, initial and hidden states unknown (H. G. Bock
+    1983, Progress in Scientific Computing 2, 95-121). On noisy chaos let a `GrowingHorizon` follow.
+
+    **Arguments:**
+
+    - `pieces`: how many; by default one for every eight of the measured times, at most 32.
+    - `gaps`: how far pieces may be apart, stage by stage: the standard deviation of a Normal in
+        units of the spread of each state.
+    - `spread`: how far parameters and nodes may be from where they start, where the data do not
+        say; see `GrowingHorizon`.
+    - `max_steps`: after how many evaluations a fit on the way ends.
+    """
+
+    pieces: int | None = eqx.field(static=True, default=None)
+    gaps: tuple[float, ...] = eqx.field(static=True, default=_GAPS)
+    spread: float = eqx.field(static=True, default=2.0)
+    max_steps: int = eqx.field(static=True, default=48)
+
+    def __check_init__(self) -> None:
+        if self.pieces is not None and self.pieces < 2:
+            raise ValueError(f"MultipleShooting: {self.pieces} pieces: give 2 or more.")
+        if not self.gaps or not all(gap > 0 for gap in self.gaps):
+            raise ValueError(
+                f"MultipleShooting: gaps are {self.gaps}: give a positive number for each stage, "
+                "falling."
+            )
+        if not self.spread > 0:
+            raise ValueError(f"MultipleShooting: spread {self.spread} is not positive.")
+        if self.max_steps < 1:
+            raise ValueError(f"MultipleShooting: max_steps {self.max_steps} is below 1.")
+
+    def check(self, problem: Problem) -> None:
+        """The model must be an ODE that can be cut into pieces."""
+        check_timed(problem, "MultipleShooting")
+        model = problem.predictor.model
+        if not isinstance(model, ODE):
+            raise ValueError(
+                f"MultipleShooting cuts the trajectory of an ODE, not of {type(model).__name__}: "
+                "leave the strategy out."
+            )
+        for one in problem.data.experiments:
+            times, *inputs = one.arguments
+            check_can_be_cut(model, inputs[0] if inputs else None, one.name)
+            if times.size < 4:
+                raise ValueError(
+                    f"{one.name}: {times.size} measured times are too few to cut: take "
+                    "likelihax.fits.GrowingHorizon()."
+                )
+
+    def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
+        """Fits the pieces, stage by stage."""
+        cut, scale = self._cut(problem)
+        method = LevenbergMarquardt() if cut.has_curvature and cut.forward else method
+        stages: list[Stage] = []
+        for gap in self.gaps:
+            cut = _allowing(cut, gap * scale)
+            found = run_stage(f"gaps of {gap:g}", method, cut, self.max_steps, progress)
+            stages.extend(found.stages)
+            if not found.began:
+                require_start(cut)
+            cut = found.problem
+            if found.interrupted:
+                break
+        return Found(_joined(problem, cut), tuple(stages), found.interrupted)
+
+    def _cut(self, problem: Problem) -> tuple[Problem, np.ndarray]:
+        """The problem in pieces, and the spread of each state."""
+        predictor, data = problem.predictor, problem.data
+        num = self._num(data)
+        guesses = [guessed_states(_of(predictor, data, one.name), one) for one in data.experiments]
+        scale = spread_of(np.concatenate(guesses))
+        nodes = np.stack([guess[bounds(len(guess), num)[1:-1]] for guess in guesses])
+        model = Segments(predictor.model, _free(predictor, nodes, scale, data), num)
+        forward = not model.reverse_only
+        model = model.differentiated("forward" if forward else "reverse")
+        kept = [not isinstance(part, AbstractResidual) for part in _parts(problem)]
+        objective = _selected(problem.unknowns.objective, kept) + Continuity(Normal(scale=scale))
+        unknowns = Unknowns(Predictor(model, predictor.likelihood), objective)
+        return anchored(Problem(unknowns, data, forward), self.spread), scale
+
+    def _num(self, data: Any) -> int:
+        fewest = min(one.times.size for one in data.experiments)
+        wanted = self.pieces
+        if wanted is None:
+            wanted = min(max(fewest // _TIMES_A_PIECE, 2), _MOST_PIECES)
+        return min(wanted, fewest - 1)
+
+
+@final
+class Continuity(AbstractResidual):
+    """That each piece of a trajectory ends where the next one begins.
+
+    **Arguments:**
+
+    - `likelihood`: how far apart they may be, one scale for each number of the state.
+    """
+
+    likelihood: AbstractLikelihood
+    floor: Array | None
+    name: str | None = eqx.field(static=True)
+
+    def __init__(self, likelihood: AbstractLikelihood):
+        self.likelihood = likelihood
+        self.floor = None
+        self.name = None
+
+    def check(self, predictor: Any, data: Any) -> None:
+        """Nothing to check: only `MultipleShooting` makes one."""
+
+    def residuals(self, predictor: Any, data: Any) -> Simulation:
+        """The gaps, of all experiments one after the other."""
+        parts = simulate_parts(Gaps(predictor.model), data)
+        if not isinstance(data, Experiments):
+            return parts[0]
+        size = parts[0].values.shape[-1]
+        results = jtu.tree_map(lambda *each: jnp.concatenate(each), *[p.result for p in parts])
+        first = jnp.argmax(jnp.asarray(results != RESULTS.successful))
+        return Simulation(
+            values=jnp.concatenate([part.values.reshape(-1, size) for part in parts]),
+            result=jtu.tree_map(lambda leaf: leaf[first], results),
+            time_reached=jnp.min(jnp.concatenate([part.time_reached for part in parts])),
+            num_steps=jnp.sum(jnp.concatenate([part.num_steps for part in parts])),
+            accuracy=parts[0].accuracy,
+        )
+
+
+def spread_of(states: np.ndarray) -> np.ndarray:
+    """How much each state varies; where a guess does not say, its size, or the others' spread."""
+    spread = np.std(states, axis=0)
+    known = spread > 0
+    others = np.mean(spread[known]) if known.any() else 1.0
+    return np.where(known, spread, np.maximum(np.max(np.abs(states), axis=0), others))
+
+
+def _allowing(cut: Problem, scale: np.ndarray) -> Problem:
+    """The same problem, its gaps of another size."""
+    total = as_sum(cut.unknowns.objective)
+    rest = WeightedSum(total.parts[:-1], total.weights[:-1])
+    objective = rest + Continuity(Normal(scale=scale))
+    return replace(cut, unknowns=Unknowns(cut.predictor, objective))
+
+
+def _joined(problem: Problem, cut: Problem) -> Problem:
+    """The problem itself, everything that it shares with the pieces where they ended."""
+    ode = cut.predictor.model.ode.differentiated("forward" if problem.forward else "reverse")
+    predictor = Predictor(ode, cut.predictor.likelihood)
+    moved = iter(as_sum(cut.unknowns.objective).parts)
+    parts = tuple(
+        part if isinstance(part, AbstractResidual) else next(moved) for part in _parts(problem)
+    )
+    before = problem.unknowns.objective
+    after = WeightedSum(parts, before.weights) if isinstance(before, WeightedSum) else parts[0]
+    return replace(problem, unknowns=Unknowns(predictor, after))
+
+
+def _parts(problem: Problem) -> tuple[AbstractObjective, ...]:
+    return as_sum(problem.unknowns.objective).parts
+
+
+def _selected(objective: AbstractObjective, kept: list[bool]) -> AbstractObjective:
+    total = as_sum(objective)
+    pairs = zip(total.parts, total.weights, kept, strict=True)
+    parts, weights = zip(*[(part, weight) for part, weight, keep in pairs if keep], strict=True)
+    return WeightedSum(parts, weights)
+
+
+def _of(predictor: Predictor, data: Any, name: str) -> Predictor:
+    return predictor.of(data, name) if isinstance(data, Experiments) else predictor.of(data)
+
+
+def _free(predictor: Predictor, nodes: np.ndarray, scale: np.ndarray, data: Any) -> PyTree:
+    """The nodes as parameters, shaped and constrained like the initial state."""
+    one = data.experiments[0]
+    times, *inputs = one.arguments
+    model: ODE = resolve(_of(predictor, data, one.name)).model
+    leaves, structure = jtu.tree_flatten(model.initial_state(times, inputs[0] if inputs else None))
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    pieces = zip(leaves, np.split(nodes, ends, axis=-1), np.split(scale, ends), strict=True)
+    constraints = _constraints(predictor.model.initial, len(leaves))
+    free = [
+        _parameter(values.reshape(*values.shape[:-1], *leaf.shape), size.reshape(leaf.shape), how)
+        for (leaf, values, size), how in zip(pieces, constraints, strict=True)
+    ]
+    if isinstance(data, Experiments):
+        free = [dataclasses.replace(p, by="experiment", members=data.names) for p in free]
+    else:
+        free = [dataclasses.replace(p, value=p.value[0], scale=p.scale[0]) for p in free]
+    return jtu.tree_unflatten(structure, free)
+
+
+def _constraints(initial: Any, count: int) -> list[Constraint]:
+    leaves = jtu.tree_leaves(initial, is_leaf=is_parameter)
+    found = [getattr(leaf, "constraint", constraints.real) for leaf in leaves]
+    return found if len(found) == count else [constraints.real] * count
+
+
+def _parameter(values: np.ndarray, scale: np.ndarray, constraint: Constraint) -> Parameter:
+    sizes = np.broadcast_to(scale, values.shape)
+    if constraint is constraints.positive:
+        found: Parameter = positive(np.maximum(values, _SMALLEST * sizes), name="nodes")
+    else:
+        found = real(values, scale=sizes, name="nodes")
+    return found
