@@ -29,8 +29,12 @@ from ._strategy import (
 # the times between these bounds does.
 _VALUES_A_NUMBER = 4
 _FIRST_SHARES = (1 / 64, 1 / 4)
-# How far ahead a prediction has gone astray is seen from the mean of so many values.
+# How far ahead a prediction has gone astray is seen from the mean of so many rows, or of such a
+# part of them where that is more.
 _WINDOW = 8
+_WINDOWS = 50
+# Where fits are lost, the horizon grows by less, down to this share of what is asked for at least.
+_SMALLEST_GROWTH = 0.1
 # After so many fits the horizon is the end, wherever it has got to.
 _MOST_STAGES = 64
 
@@ -54,9 +58,9 @@ class GrowingHorizon(AbstractStrategy):
     - `growth`: by what factor the horizon grows at least and at most.
     - `limit`: how much of the variance a prediction may leave unexplained and still follow the
         data.
-    - `spread`: how far parameters may be from the start where the data of a horizon do not say:
-        the standard deviation of a Normal about it, in units of the fitter, the logarithm of a
-        positive parameter for instance. The last fit knows nothing of it.
+    - `spread`: how far parameters move from one fit to the next where the data of a horizon do not
+        say: the standard deviation of a Normal about the fit before, in units of the fitter, the
+        logarithm of a positive parameter for instance. The last fit knows nothing of it.
     - `max_steps`: after how many evaluations a fit on the way ends.
     """
 
@@ -88,7 +92,7 @@ class GrowingHorizon(AbstractStrategy):
     def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
         """Fits up to one horizon after the other, the last one left to whoever asked."""
         first = self._first(problem)
-        reached = _Reached(anchored(problem, self.spread), 0.0, 0.0)
+        reached = _Reached(anchored(problem, self.spread), 0.0, np.zeros(1), np.zeros(1))
         stages: list[Stage] = []
         share, growth = first, self.growth[1]
         while reached.share < 1 and share > 0 and len(stages) < _MOST_STAGES:
@@ -116,20 +120,22 @@ class GrowingHorizon(AbstractStrategy):
         self, problem: Problem, share: float, method: AbstractMethod, progress: bool | None
     ) -> tuple[Found, "_Reached"]:
         short = until(problem.data, share)
+        problem = anchored(problem, self.spread)
         name = f"to t = {horizon(problem.data, share):.5g}"
         found = run_stage(name, method, replace(problem, data=short), self.max_steps, progress)
-        left = float(np.mean(errors_of(found.problem.unknowns, short)[1]))
-        return found, _Reached(replace(found.problem, data=problem.data), share, left)
+        places, errors = errors_of(found.problem.unknowns, short, problem.data)
+        return found, _Reached(replace(found.problem, data=problem.data), share, places, errors)
 
     def _is_lost(self, tried: "_Reached", reached: "_Reached") -> bool:
-        return not tried.left <= self.limit + 2 * reached.left
+        level = reached.left if reached.share else tried.left
+        return _astray(tried.places, tried.errors, self.limit + 2 * level) is not None
 
     def _shorter(self, reached: float, share: float, growth: float) -> tuple[float, float] | None:
         """Another share to try, and a factor to grow by, if there is any left."""
         if reached == 0:
             return (share / 2, growth) if share / 2 >= _FIRST_SHARES[0] / 8 else None
-        smaller = np.sqrt(growth)
-        if smaller < self.growth[0]:
+        smaller = np.sqrt(min(growth, share / reached))
+        if smaller - 1 < _SMALLEST_GROWTH * (self.growth[0] - 1):
             return None
         return min(reached * smaller, 1.0), smaller
 
@@ -137,8 +143,10 @@ class GrowingHorizon(AbstractStrategy):
         """The next share, 0 where nothing is left to do, and the factor to grow by."""
         least, most = self.growth
         growth = min(growth**2, most)
+        least = min(least, growth)
         ahead = min(reached.share * growth, 1.0)
-        places, errors = errors_of(reached.problem.unknowns, until(reached.problem.data, ahead))
+        data = reached.problem.data
+        places, errors = errors_of(reached.problem.unknowns, until(data, ahead), data)
         astray = _astray(places, errors, self.limit + 2 * reached.left)
         if ahead == 1 and astray is None:
             return 0.0, growth
@@ -148,11 +156,17 @@ class GrowingHorizon(AbstractStrategy):
 
 @dataclass(frozen=True)
 class _Reached:
-    """The problem from where a fit ended, the share that it saw, and what it left unexplained."""
+    """The problem from where a fit ended, the share of the times that it saw, and its errors."""
 
     problem: Problem
     share: float
-    left: float
+    places: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def left(self) -> float:
+        """What it left unexplained."""
+        return float(np.mean(self.errors))
 
 
 def check_timed(problem: Problem, name: str) -> None:
@@ -169,13 +183,13 @@ def check_timed(problem: Problem, name: str) -> None:
         )
 
 
-def errors_of(unknowns: Unknowns, data: Any) -> tuple[np.ndarray, np.ndarray]:
+def errors_of(unknowns: Unknowns, data: Any, whole: Any) -> tuple[np.ndarray, np.ndarray]:
     """Where each row with a measured value is in its experiment, and its squared error.
 
     Both in the order of the first, a share of the experiment's times. The error is in units of
-    the spread of each observable, infinite where the model could not be solved.
+    the spread of each observable in the `whole` data, infinite where the model could not be solved.
     """
-    squares = np.asarray(_squared_errors(unknowns, data))
+    squares = np.asarray(_squared_errors(unknowns, data, whole))
     observed = np.asarray(data.observed).reshape(squares.shape)
     lengths = np.array([one.times.size for one in data.experiments])
     places = np.concatenate([np.arange(1, length + 1) / length for length in lengths])
@@ -186,13 +200,13 @@ def errors_of(unknowns: Unknowns, data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @eqx.filter_jit
-def _squared_errors(unknowns: Unknowns, data: Any) -> Array:
+def _squared_errors(unknowns: Unknowns, data: Any, whole: Any) -> Array:
     now = resolve(unknowns).predictor
     simulation = now.predict(data)
     mean = mean_of(now.likelihood_of(data), simulation.values)
     if mean is None or mean.shape != data.values.shape:
         mean = jnp.zeros_like(data.values)
-    squares = ((data.values - mean.astype(data.values.dtype)) / _spread(data)) ** 2
+    squares = ((data.values - mean.astype(data.values.dtype)) / _spread(whole)) ** 2
     usable = simulation.success & jnp.isfinite(squares)
     return jnp.where(usable, squares, jnp.inf).reshape(data.values.shape[0], -1)
 
@@ -209,7 +223,7 @@ def _spread(data: Any) -> Array:
 
 def _astray(places: np.ndarray, errors: np.ndarray, limit: float) -> float | None:
     """The place from which on the mean error of the next few rows is above a limit."""
-    window = min(_WINDOW, errors.size)
+    window = min(max(_WINDOW, errors.size // _WINDOWS), errors.size)
     means = np.convolve(errors, np.full(window, 1 / window), mode="valid")
     above = np.flatnonzero(~(means <= limit))
     return float(places[above[0]]) if above.size else None

@@ -27,10 +27,12 @@ from ._method import AbstractMethod
 from ._problem import Problem
 from ._states import guessed_states
 from ._strategy import AbstractStrategy, Found, Stage, anchored, require_start, run_stage
+from ._turns import num_turns
 
-# By default a piece holds this many of the times, if that gives no more than so many pieces.
-_TIMES_A_PIECE = 8
-_MOST_PIECES = 32
+# By default there is a piece for each turn of the data, but no fewer and no more than this, and
+# none that holds fewer of the times.
+_FEWEST_PIECES, _MOST_PIECES = 4, 64
+_TIMES_A_PIECE = 4
 # How far apart pieces may be from stage to stage, in units of the spread of each state.
 _GAPS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 
@@ -50,7 +52,8 @@ class MultipleShooting(AbstractStrategy):
 
     **Arguments:**
 
-    - `pieces`: how many; by default one for every eight of the measured times, at most 32.
+    - `pieces`: how many; by default one for every turn of the data, from 4 to 64, if there are
+        four measured times for each.
     - `gaps`: how far pieces may be apart, stage by stage: the standard deviation of a Normal in
         units of the spread of each state.
     - `spread`: how far parameters and nodes may be from where they start, where the data do not
@@ -129,7 +132,8 @@ class MultipleShooting(AbstractStrategy):
         fewest = min(one.times.size for one in data.experiments)
         wanted = self.pieces
         if wanted is None:
-            wanted = min(max(fewest // _TIMES_A_PIECE, 2), _MOST_PIECES)
+            wanted = int(np.clip(num_turns(data), _FEWEST_PIECES, _MOST_PIECES))
+            wanted = min(wanted, max(fewest // _TIMES_A_PIECE, 2))
         return min(wanted, fewest - 1)
 
 
