@@ -1,5 +1,6 @@
 """Fits: one verb, `fit`, over exchangeable methods, one file a method."""
 
+from ._auto import Auto as Auto
 from ._bfgs import BFGS as BFGS
 from ._bundle import Bundle as Bundle
 from ._cross_validation import CrossValidation as CrossValidation
@@ -11,6 +12,7 @@ from ._draws import Priors as Priors
 from ._draws import Spread as Spread
 from ._fit import fit as fit
 from ._gradient_descent import GradientDescent as GradientDescent
+from ._gradient_matching import GradientMatching as GradientMatching
 from ._growing_horizon import GrowingHorizon as GrowingHorizon
 from ._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from ._method import AbstractMethod as AbstractMethod

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._result import RESULTS
 from ..objectives import AbstractObjective
+from ._auto import Auto
 from ._loop import Run, run
 from ._measure import Measure
 from ._method import AbstractMethod
 from ._prepare import prepare
 from ._report import Fit
 from ._start import StartError, begin_check, check_dtypes, not_started
-from ._strategy import AbstractStrategy, Stage, checked_strategies, pursue
+from ._strategy import AbstractStrategy, Found, checked_strategies, pursue
 
 
 def fit(
@@ -24,7 +25,7 @@ def fit(
     data: Any,
     *,
     method: AbstractMethod | None = None,
-    strategy: AbstractStrategy | Sequence[AbstractStrategy] | None = None,
+    strategy: AbstractStrategy | Sequence[AbstractStrategy] | Literal["auto"] | None = None,
     key: Array | None = None,
     progress: bool | None = None,
     throw: bool = True,
@@ -42,8 +43,9 @@ def fit(
     - `method`: by default `LevenbergMarquardt` for the NLL of a likelihood with a Fisher
         information and at most 64 parameters, `BFGS` for other objectives; `Bundle` where there
         are kinks, `ProximalNewton` where there is a penalty with exact zeros.
-    - `strategy`: how to get to a good start first, one of `likelihax.fits` or several, each from
-        where the last one ended; see `Fit.stages`. Whatever it is, the fit itself follows.
+    - `strategy`: how to get to a good start first: one of `likelihax.fits`, or several, each from
+        where the last one ended, or `"auto"`; see `Fit.stages` and `Fit.reason`. Whatever it is,
+        the fit of the problem itself follows, and only that is reported.
     - `key`: a JAX random key, for methods that draw random numbers; these do not.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
     - `throw`: whether to raise where the objective cannot be evaluated at the start. If not,
@@ -56,13 +58,13 @@ def fit(
     with the best point so far.
     """
     method, problem = prepare(objective, predictor, data, method)
-    strategies = checked_strategies(strategy, problem)
+    strategies = checked_strategies(Auto() if strategy == "auto" else strategy, problem)
     measure = _measure(predictor, validation, curves)
     check = lambda: begin_check(problem.at(jnp.asarray(0)).unknowns, data)
-    stages: tuple[Stage, ...] = ()
+    found = Found(problem)
     try:
         found = pursue(strategies, problem, method, progress)
-        problem, stages = found.problem, found.stages
+        problem = found.problem
         if found.interrupted:
             done = Run(not_started(problem, RESULTS.interrupted), 0.0, 0.0)
         else:
@@ -73,8 +75,15 @@ def fit(
         if throw:
             raise
         done = Run(not_started(problem), 0.0, 0.0)
-    problem = replace(problem, anchor=None)
-    return Fit(problem, method, done.record, done.compile_seconds, done.run_seconds, stages)
+    return Fit(
+        replace(problem, anchor=None),
+        method,
+        done.record,
+        done.compile_seconds,
+        done.run_seconds,
+        found.stages,
+        found.reason,
+    )
 
 
 def _measure(predictor: Any, validation: Any, curves: bool | None) -> Measure | None:

@@ -221,6 +221,17 @@ def _spread(data: Any) -> Array:
     return jnp.where(spread > 0, spread, 1.0)[None]
 
 
+def follows(problem: Problem, limit: float) -> bool:
+    """Whether a problem's start follows the data to their end."""
+    places, errors = errors_of(problem.unknowns, problem.data, problem.data)
+    return _astray(places, errors, limit) is None
+
+
+def left_by(problem: Problem) -> float:
+    """The share of the variance that a problem's start leaves unexplained."""
+    return float(np.mean(errors_of(problem.unknowns, problem.data, problem.data)[1]))
+
+
 def _astray(places: np.ndarray, errors: np.ndarray, limit: float) -> float | None:
     """The place from which on the mean error of the next few rows is above a limit."""
     window = min(max(_WINDOW, errors.size // _WINDOWS), errors.size)

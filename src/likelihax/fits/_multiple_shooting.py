@@ -1,7 +1,6 @@
 """Many short trajectories first, which need not join; then more and more so."""
 
 import dataclasses
-from dataclasses import replace
 from typing import Any, final
 
 import equinox as eqx
@@ -18,14 +17,14 @@ from .._result import RESULTS
 from ..data import Experiments
 from ..likelihoods import AbstractLikelihood, Normal
 from ..models import ODE, Simulation
-from ..models._segments import Gaps, Segments, bounds, check_can_be_cut
-from ..objectives import AbstractObjective, Unknowns, WeightedSum, as_sum
+from ..models._segments import CUT, Gaps, Segments, bounds, check_smooth
 from ..terms._law import AbstractResidual
+from ._easier import easier, restored, with_term
 from ._growing_horizon import check_timed
 from ._levenberg_marquardt import LevenbergMarquardt
 from ._method import AbstractMethod
 from ._problem import Problem
-from ._states import guessed_states
+from ._states import guessed_states, spread_of
 from ._strategy import AbstractStrategy, Found, Stage, anchored, require_start, run_stage
 from ._turns import num_turns
 
@@ -90,7 +89,7 @@ class MultipleShooting(AbstractStrategy):
             )
         for one in problem.data.experiments:
             times, *inputs = one.arguments
-            check_can_be_cut(model, inputs[0] if inputs else None, one.name)
+            check_smooth(model, inputs[0] if inputs else None, one.name, CUT)
             if times.size < 4:
                 raise ValueError(
                     f"{one.name}: {times.size} measured times are too few to cut: take "
@@ -103,7 +102,7 @@ class MultipleShooting(AbstractStrategy):
         method = LevenbergMarquardt() if cut.has_curvature and cut.forward else method
         stages: list[Stage] = []
         for gap in self.gaps:
-            cut = _allowing(cut, gap * scale)
+            cut = with_term(cut, Continuity(Normal(scale=gap * scale)))
             found = run_stage(f"gaps of {gap:g}", method, cut, self.max_steps, progress)
             stages.extend(found.stages)
             if not found.began:
@@ -111,7 +110,8 @@ class MultipleShooting(AbstractStrategy):
             cut = found.problem
             if found.interrupted:
                 break
-        return Found(_joined(problem, cut), tuple(stages), found.interrupted)
+        joined = restored(problem, cut, cut.predictor.model.ode)
+        return Found(joined, tuple(stages), found.interrupted)
 
     def _cut(self, problem: Problem) -> tuple[Problem, np.ndarray]:
         """The problem in pieces, and the spread of each state."""
@@ -121,12 +121,8 @@ class MultipleShooting(AbstractStrategy):
         scale = spread_of(np.concatenate(guesses))
         nodes = np.stack([guess[bounds(len(guess), num)[1:-1]] for guess in guesses])
         model = Segments(predictor.model, _free(predictor, nodes, scale, data), num)
-        forward = not model.reverse_only
-        model = model.differentiated("forward" if forward else "reverse")
-        kept = [not isinstance(part, AbstractResidual) for part in _parts(problem)]
-        objective = _selected(problem.unknowns.objective, kept) + Continuity(Normal(scale=scale))
-        unknowns = Unknowns(Predictor(model, predictor.likelihood), objective)
-        return anchored(Problem(unknowns, data, forward), self.spread), scale
+        cut = easier(problem, model, Continuity(Normal(scale=scale)))
+        return anchored(cut, self.spread), scale
 
     def _num(self, data: Any) -> int:
         fewest = min(one.times.size for one in data.experiments)
@@ -173,46 +169,6 @@ class Continuity(AbstractResidual):
             num_steps=jnp.sum(jnp.concatenate([part.num_steps for part in parts])),
             accuracy=parts[0].accuracy,
         )
-
-
-def spread_of(states: np.ndarray) -> np.ndarray:
-    """How much each state varies; where a guess does not say, its size, or the others' spread."""
-    spread = np.std(states, axis=0)
-    known = spread > 0
-    others = np.mean(spread[known]) if known.any() else 1.0
-    return np.where(known, spread, np.maximum(np.max(np.abs(states), axis=0), others))
-
-
-def _allowing(cut: Problem, scale: np.ndarray) -> Problem:
-    """The same problem, its gaps of another size."""
-    total = as_sum(cut.unknowns.objective)
-    rest = WeightedSum(total.parts[:-1], total.weights[:-1])
-    objective = rest + Continuity(Normal(scale=scale))
-    return replace(cut, unknowns=Unknowns(cut.predictor, objective))
-
-
-def _joined(problem: Problem, cut: Problem) -> Problem:
-    """The problem itself, everything that it shares with the pieces where they ended."""
-    ode = cut.predictor.model.ode.differentiated("forward" if problem.forward else "reverse")
-    predictor = Predictor(ode, cut.predictor.likelihood)
-    moved = iter(as_sum(cut.unknowns.objective).parts)
-    parts = tuple(
-        part if isinstance(part, AbstractResidual) else next(moved) for part in _parts(problem)
-    )
-    before = problem.unknowns.objective
-    after = WeightedSum(parts, before.weights) if isinstance(before, WeightedSum) else parts[0]
-    return replace(problem, unknowns=Unknowns(predictor, after))
-
-
-def _parts(problem: Problem) -> tuple[AbstractObjective, ...]:
-    return as_sum(problem.unknowns.objective).parts
-
-
-def _selected(objective: AbstractObjective, kept: list[bool]) -> AbstractObjective:
-    total = as_sum(objective)
-    pairs = zip(total.parts, total.weights, kept, strict=True)
-    parts, weights = zip(*[(part, weight) for part, weight, keep in pairs if keep], strict=True)
-    return WeightedSum(parts, weights)
 
 
 def _of(predictor: Predictor, data: Any, name: str) -> Predictor:

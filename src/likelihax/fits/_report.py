@@ -39,6 +39,7 @@ class Fit:
     - `compile_seconds`: what tracing and compiling took; 0 where it was done before.
     - `run_seconds`: what iterating took.
     - `stages`: what was fitted before, on the way to the start of this fit.
+    - `reason`: why that strategy, or none, where it was not the user who chose.
     """
 
     problem: Problem
@@ -47,6 +48,7 @@ class Fit:
     compile_seconds: float
     run_seconds: float
     stages: tuple[Stage, ...] = ()
+    reason: str = ""
 
     @property
     def result(self) -> RESULTS:

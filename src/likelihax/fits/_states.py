@@ -35,6 +35,14 @@ def guessed_states(predictor: Predictor, data: Any) -> Float[np.ndarray, "times 
     return np.asarray(_nearest(predictor, times, given, jnp.asarray(filled), known))
 
 
+def spread_of(states: np.ndarray) -> np.ndarray:
+    """How much each state varies; where a guess does not say, its size, or the others' spread."""
+    spread = np.std(states, axis=0)
+    known = spread > 0
+    others = np.mean(spread[known]) if known.any() else 1.0
+    return np.where(known, spread, np.maximum(np.max(np.abs(states), axis=0), others))
+
+
 def _filled(times: np.ndarray, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.interp(times, times[observed], values[observed]) if observed.any() else values
 

@@ -48,11 +48,13 @@ class Found:
     - `problem`: the problem it was given, from the start that was found.
     - `stages`: what was fitted on the way.
     - `interrupted`: whether the user ended it.
+    - `reason`: why this strategy, where it was not the user who said so.
     """
 
     problem: Problem
     stages: tuple[Stage, ...] = ()
     interrupted: bool = False
+    reason: str = ""
 
     @property
     def began(self) -> bool:
@@ -102,7 +104,8 @@ def pursue(
     for strategy in strategies:
         following = strategy.find(found.problem, method, progress)
         stages = found.stages + following.stages
-        found = Found(following.problem, stages, following.interrupted)
+        reason = " ".join(filter(None, (found.reason, following.reason)))
+        found = Found(following.problem, stages, following.interrupted, reason)
         if found.interrupted:
             break
     return found

@@ -121,11 +121,27 @@ def _account(fit: "Fit") -> list[Text]:
         f"non-finite values {fit.value_nans}, non-finite gradients {fit.gradient_nans}"
     )
     lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
+    lines.extend(_way(fit))
     if not fit.success:
         lines.append("No standard errors: they mean nothing away from a minimum.")
     elif not fit.problem.objective.is_density:
         lines.append("No standard errors: take them from a fit of the summed NLL.")
     return [Text(line, style="dim") for line in lines]
+
+
+def _way(fit: "Fit") -> list[str]:
+    """What led to the start of the fit, if anything did."""
+    lines = [fit.reason] if fit.reason else []
+    if fit.stages:
+        steps = sum(stage.steps for stage in fit.stages)
+        compiling = sum(stage.compile_seconds for stage in fit.stages)
+        running = sum(stage.run_seconds for stage in fit.stages)
+        last = fit.stages[-1]
+        lines.append(
+            f"{len(fit.stages)} fits on the way, {steps} steps, compiled in {compiling:.2f} s, ran "
+            f"in {_seconds(running)}; the last one, {last.name}: {last.result}"
+        )
+    return lines
 
 
 def _parts(fit: "Fit") -> str:

@@ -17,6 +17,7 @@ from ._ode import ODE
 from ._simulator import AbstractSimulator, Simulation
 
 _PIECE = "piece"
+CUT = "multiple shooting cannot cut"
 
 
 class _Solved(NamedTuple):
@@ -72,7 +73,7 @@ class Segments(AbstractSimulator):
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where the ODE cannot be cut into pieces."""
         self.ode.check(times, inputs, name)
-        check_can_be_cut(self.ode, inputs, name)
+        check_smooth(self.ode, inputs, name, CUT)
 
     def solve(self, times: Float[Array, " times"], inputs: Any = None) -> _Solved:
         """All pieces, each with its end, where the next one begins."""
@@ -147,13 +148,13 @@ def _together(found: Simulation, values: Array, times: Array) -> Simulation:
     )
 
 
-def check_can_be_cut(ode: ODE, inputs: Any, name: str) -> None:
-    """Raises `ValueError` for an ODE with more to it than a state that flows."""
+def check_smooth(ode: ODE, inputs: Any, name: str, what: str) -> None:
+    """Raises `ValueError` for an ODE whose trajectory jumps, or has no beginning."""
     breaks = ode.resets is not None or ode.event is not None
     if breaks or doses_in(inputs) or doses_in(ode.field) or ode.t0 == -np.inf:
         raise ValueError(
-            f"{name}: multiple shooting cannot cut a trajectory with doses, resets, events or a "
-            "steady state at its beginning: take likelihax.fits.GrowingHorizon()."
+            f"{name}: {what} a trajectory with doses, resets, events or a steady state at its "
+            "beginning: take likelihax.fits.GrowingHorizon()."
         )
 
 
