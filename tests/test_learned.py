@@ -97,8 +97,10 @@ def test_the_last_layer_moves_first(getkey):
     data = lhx.Experiment(TIMES, physics_alone(friction=0.4))
     gradient = eqx.filter_grad(lambda p: lhx.NLL()(p, data))(predictor)
     hidden, last = gradient.model.field.friction.network.layers
-    assert np.all(np.abs(last.weight) > 1e-2) and np.all(np.abs(last.bias) > 1e-2)
-    assert np.all(hidden.weight == 0) and np.all(hidden.bias == 0)
+    assert np.all(np.abs(last.weight) > 1e-2)
+    assert np.all(np.abs(last.bias) > 1e-2)
+    assert np.all(hidden.weight == 0)
+    assert np.all(hidden.bias == 0)
 
 
 def test_what_is_fitted(getkey):
@@ -183,12 +185,15 @@ def test_switched_off_it_is_zero_and_nothing_else_changes(getkey):
     off = without_learned(field)
     share = lhx.resolve(field)(0.0, y, None) - lhx.resolve(off)(0.0, y, None)
     np.testing.assert_allclose(share, [0.0, -by_hand(field.friction, y)[0]], rtol=1e-13)
-    assert off.friction(y).shape == (1,) and off.friction(y).dtype == jnp.float64
+    assert off.friction(y).shape == (1,)
+    assert off.friction(y).dtype == jnp.float64
     assert np.all(off.friction(y) == 0)
     assert eqx.tree_equal(pack(off), pack(field))
     assert eqx.tree_equal(with_learned(off), field)
     assert not eqx.tree_equal(off, field)
-    assert has_learned(off) and has_learned({"a": (field,)}) and not has_learned(decay)
+    assert has_learned(off)
+    assert has_learned({"a": (field,)})
+    assert not has_learned(decay)
 
 
 def awake_friction(getkey):
@@ -226,7 +231,8 @@ def test_physics_first_by_hand(getkey):
         lhx.ODE(pendulum(getkey()), [1.0, 0.0]), lhx.likelihoods.Normal(scale=0.1)
     )
     alone = lhx.fit(lhx.NLL(), freeze_learned(without_learned(predictor)), data)
-    assert [label.name for label in alone.labels] == ["stiffness"] and alone.success
+    assert [label.name for label in alone.labels] == ["stiffness"]
+    assert alone.success
     start = with_learned(thaw_learned(alone.predictor))
     assert float(lhx.NLL()(start, data)) == pytest.approx(alone.nll, abs=1e-8)
     both = lhx.fit(lhx.NLL(), start, data)

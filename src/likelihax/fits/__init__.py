@@ -26,3 +26,4 @@ from ._problem import Problem as Problem
 from ._proximal_gradient import ProximalGradient as ProximalGradient
 from ._proximal_newton import ProximalNewton as ProximalNewton
 from ._report import Fit as Fit
+from ._share import LearnedShare as LearnedShare

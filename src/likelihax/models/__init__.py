@@ -1,5 +1,6 @@
 """Models: anything from inputs to a prediction that has to be solved."""
 
+from ._contributions import Contributions as Contributions
 from ._event import Event as Event
 from ._event import Resets as Resets
 from ._hybrid import Hybrid as Hybrid

@@ -63,15 +63,15 @@ class Learned(eqx.Module):
         sizes = {"in_size": in_size, "out_size": out_size, "width": width, "depth": depth}
         for name, size in sizes.items():
             _check_size(size, name)
-        _check_key(key)
         if not callable(activation):
             raise ValueError(
                 f"Learned: the activation {activation!r} is no function: give for instance "
                 "jnp.tanh."
             )
         kind = jnp.result_type(float) if dtype is None else jnp.dtype(dtype)
+        drawn_from = _checked_key(key)
         network = eqx.nn.MLP(
-            in_size, out_size, width, depth, activation=activation, dtype=kind, key=key
+            in_size, out_size, width, depth, activation=activation, dtype=kind, key=drawn_from
         )
         last = lambda network: (network.layers[-1].weight, network.layers[-1].bias)
         self.network = eqx.tree_at(last, network, replace_fn=jnp.zeros_like)
@@ -141,7 +141,7 @@ def _check_size(size: Any, name: str) -> None:
         raise ValueError(f"Learned: {name} is {size!r}: it must be a whole number, at least 1.")
 
 
-def _check_key(key: Any) -> None:
+def _checked_key(key: Any) -> Array:
     dtype = getattr(key, "dtype", None)
     new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()
     old = dtype is not None and dtype == np.uint32 and key.ndim == 1
@@ -150,6 +150,7 @@ def _check_key(key: Any) -> None:
             f"Learned: the key is {key!r}: its first weights are drawn, so give one random key, "
             "key=jax.random.key(0), and another one to another network."
         )
+    return jnp.asarray(key)
 
 
 def _known(value: Any, size: int, name: str, dtype: Any) -> Any:
