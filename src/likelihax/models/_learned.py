@@ -29,9 +29,9 @@ class Learned(eqx.Module):
     - `width`, `depth`: how many units a hidden layer has, and how many such layers there are.
     - `activation`: elementwise. A smooth one: the solver's steps feel every kink.
     - `centre`, `scale`: known numbers, in units of the input, one for all or one for each: about
-        where the inputs lie and how far they spread. Left out, inputs should be of order one.
+        where the inputs lie and how far they spread; by default 0 and 1.
     - `output_scale`: a known number, or one for each output, in units of the output: how large it
-        may be expected to become. A network learns slowly what is far from order one.
+        may be expected to become; by default 1. A network learns slowly what is far from that.
     - `dtype`: of its weights, and so of inputs and outputs; by default float64 where JAX is in
         64-bit mode.
 
@@ -55,9 +55,9 @@ class Learned(eqx.Module):
         width: int = 32,
         depth: int = 1,
         activation: Callable[[Array], Array] = jnp.tanh,
-        centre: ArrayLike | list[float] = 0.0,
-        scale: ArrayLike | list[float] = 1.0,
-        output_scale: ArrayLike | list[float] = 1.0,
+        centre: ArrayLike | list[float] | None = None,
+        scale: ArrayLike | list[float] | None = None,
+        output_scale: ArrayLike | list[float] | None = None,
         dtype: DTypeLike | None = None,
     ):
         sizes = {"in_size": in_size, "out_size": out_size, "width": width, "depth": depth}
@@ -82,14 +82,16 @@ class Learned(eqx.Module):
 
     def __call__(self, inputs: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
         """What the network says; zeros where it is switched off."""
-        network, centre, scale, output_scale = resolve(
-            (self.network, self.centre, self.scale, self.output_scale)
-        )
-        _check_inputs(inputs, network.in_size, scale.dtype)
+        network: eqx.nn.MLP = resolve(self.network)
+        dtype = network.layers[-1].bias.dtype
+        _check_inputs(inputs, int(network.in_size), dtype)
         if not self.is_on:
-            return jnp.zeros((network.out_size,), scale.dtype)
-        found: Array = network((inputs - centre) / scale)
-        return output_scale * found
+            return jnp.zeros((int(network.out_size),), dtype)
+        centre, scale, output_scale = resolve((self.centre, self.scale, self.output_scale))
+        # What was left out costs nothing: a field is called thousands of times a gradient.
+        seen = inputs if centre is None else inputs - centre
+        found = network(seen if scale is None else seen / scale)
+        return found if output_scale is None else output_scale * found
 
     def switched(self, on: bool) -> "Learned":
         """The same network, or zeros in its place; what is switched off is still fitted."""
@@ -154,6 +156,8 @@ def _checked_key(key: Any) -> Array:
 
 
 def _known(value: Any, size: int, name: str, dtype: Any) -> Any:
+    if value is None:
+        return None
     found = np.asarray(resolve(value), dtype=dtype)
     if found.shape not in ((), (size,)):
         raise ValueError(
@@ -167,7 +171,7 @@ def _known(value: Any, size: int, name: str, dtype: Any) -> Any:
 
 def _positive(value: Any, size: int, name: str, dtype: Any) -> Any:
     found = _known(value, size, name, dtype)
-    if not np.all(np.asarray(found.value) > 0):
+    if found is not None and not np.all(np.asarray(found.value) > 0):
         raise ValueError(f"Learned: {name} is {np.asarray(value)}: it must be positive.")
     return found
 
