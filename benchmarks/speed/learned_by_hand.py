@@ -83,6 +83,7 @@ def torch_gradient() -> Callable[[], dict[str, np.ndarray]] | None:
     """The same gradient by torchdiffeq, back through its steps; `None` if it is not there."""
     if torch is None:
         return None
+    torch.set_num_threads(1)  # nothing here is large enough for more
     args = {name: torch.tensor(value, requires_grad=True) for name, value in weights().items()}
     times, values = torch.from_numpy(TIMES), torch.from_numpy(VALUES)
     start = torch.tensor(START, dtype=torch.float64)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jaxtyping import Array, ArrayLike, DTypeLike, Float, PyTree
+from jaxtyping import Array, DTypeLike, Float, PyTree
 
-from .._parameters import fixed, frozen, is_parameter, map_nodes, resolve
+from .._parameters import Numbers, fixed, frozen, is_parameter, map_nodes, resolve
 
 
 @final
@@ -55,9 +55,9 @@ class Learned(eqx.Module):
         width: int = 32,
         depth: int = 1,
         activation: Callable[[Array], Array] = jnp.tanh,
-        centre: ArrayLike | list[float] | None = None,
-        scale: ArrayLike | list[float] | None = None,
-        output_scale: ArrayLike | list[float] | None = None,
+        centre: Numbers | None = None,
+        scale: Numbers | None = None,
+        output_scale: Numbers | None = None,
         dtype: DTypeLike | None = None,
     ):
         sizes = {"in_size": in_size, "out_size": out_size, "width": width, "depth": depth}
@@ -83,7 +83,7 @@ class Learned(eqx.Module):
     def __call__(self, inputs: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
         """What the network says; zeros where it is switched off."""
         network: eqx.nn.MLP = resolve(self.network)
-        dtype = network.layers[-1].bias.dtype
+        dtype = network.layers[-1].weight.dtype
         _check_inputs(inputs, int(network.in_size), dtype)
         if not self.is_on:
             return jnp.zeros((int(network.out_size),), dtype)
