@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
 import likelihax as lhx
+from likelihax.fits._share import share_along
 from likelihax.models import Learned, Spline, Surrogate, without_learned
 from likelihax.terms import LearnedOverlap, LearnedSize
 
@@ -244,6 +245,23 @@ def test_nothing_overlaps_where_both_are_orthogonal():
     loss = lambda p: p.model.ode.field.loss
     assert value(LearnedOverlap(loss, scale=1.0), on_curve) < 1e-15
     assert value(LearnedSize(scale=1.0), on_curve) > 1e-4
+
+
+def test_single_precision():
+    """The same numbers in float32, terms and share alike."""
+    single = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, predictor()
+    )
+    data = lhx.Experiment(
+        TIMES.astype(np.float32), np.asarray(measured().values, np.float32), dtype=np.float32
+    )
+    for term in (LearnedSize(), LearnedSize(scale=0.5), LearnedOverlap(both, scale=0.5)):
+        found = term(single, data)
+        assert found.dtype == jnp.float32
+        assert float(found) == pytest.approx(value(term), rel=1e-3)
+    shares = share_along(single, data, 50).shares
+    np.testing.assert_allclose(shares, share_along(predictor(), measured(), 50).shares, rtol=1e-3)
+    assert shares[0] == 0  # where the learned part does not enter, whatever is rounded
 
 
 # -------------------------------------------------------------------------------------- mistakes

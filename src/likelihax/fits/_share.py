@@ -115,6 +115,7 @@ def share_line(predictor: Any, data: Any) -> str | None:
     return f"learned part: {_percent(share.overall)} of the rates of change ({each})"
 
 
+_ROUNDED = 64
 # Enough to sum over, few enough not to be noticed.
 _POINTS = 200
 
@@ -130,7 +131,10 @@ _contributions = eqx.filter_jit(contributions)
 
 def _sizes(parts: list[Contributions]) -> tuple[Matrix, Matrix]:
     mean = lambda arrays: np.mean([np.mean(np.abs(np.asarray(a)), axis=0) for a in arrays], axis=0)
-    return mean([part.known for part in parts]), mean([part.learned for part in parts])
+    known, learned = mean([part.known for part in parts]), mean([part.learned for part in parts])
+    # A difference of two that are rounded apart is nothing that was learned.
+    rounding = _ROUNDED * float(jnp.finfo(parts[0].known.dtype).eps) * known
+    return known, np.where(learned > rounding, learned, 0.0)
 
 
 def _share(known: Matrix, learned: Matrix) -> Matrix:

@@ -1,6 +1,7 @@
 """How large the learned part of a vector field is, along the trajectory."""
 
 import abc
+import math
 from typing import Any, final
 
 import equinox as eqx
@@ -83,7 +84,7 @@ class AbstractLearnedTerm(AbstractTerm):
         solved, states = trajectory(model, times, data)
         inputs = data.arguments[1] if len(data.arguments) > 1 else None
         known, learned = split(field_of(model), times, states, inputs)
-        unit = self._size(known + learned) * np.sqrt(len(learned))
+        unit = self._size(known + learned) * math.sqrt(len(learned))
         numbers = self.numbers(predictor, Along(times, states, inputs, unit, learned / unit[None]))
         return solved, jnp.where(solved.success, numbers, jnp.inf)
 
