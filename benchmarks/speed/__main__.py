@@ -9,10 +9,11 @@ from pathlib import Path
 
 import jax
 
-from benchmarks.speed import lynx_hare, multistart, progress
+from benchmarks.speed import learned, lynx_hare, multistart, progress
 from benchmarks.speed.case import Row
 
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
+    "learned": learned.run,
     "lynx_hare": lynx_hare.run,
     "multistart": multistart.run,
     "progress": progress.run,

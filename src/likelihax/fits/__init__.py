@@ -30,5 +30,6 @@ from ._problem import Problem as Problem
 from ._proximal_gradient import ProximalGradient as ProximalGradient
 from ._proximal_newton import ProximalNewton as ProximalNewton
 from ._report import Fit as Fit
+from ._share import LearnedShare as LearnedShare
 from ._strategy import AbstractStrategy as AbstractStrategy
 from ._strategy import Stage as Stage

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ._problem import FORWARD_LIMIT
+from ._share import share_line
 
 if TYPE_CHECKING:
     from ._report import Fit
@@ -120,6 +121,9 @@ def _account(fit: "Fit") -> list[Text]:
         f"largest gradient {fit.gradient_norm:.1e}; failed solves {fit.failed_solves}, "
         f"non-finite values {fit.value_nans}, non-finite gradients {fit.gradient_nans}"
     )
+    share = share_line(fit.predictor, fit.data)
+    if share is not None:
+        lines.append(share)
     lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
     lines.extend(_way(fit))
     if not fit.success:

@@ -15,6 +15,8 @@ from ._law import boundary as boundary
 from ._law import conserved as conserved
 from ._law import monotone as monotone
 from ._law import nonnegative as nonnegative
+from ._learned_overlap import LearnedOverlap as LearnedOverlap
+from ._learned_size import LearnedSize as LearnedSize
 from ._penalty import AbstractPenalty as AbstractPenalty
 from ._prior import Prior as Prior
 from ._term import AbstractTerm as AbstractTerm

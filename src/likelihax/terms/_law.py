@@ -148,54 +148,63 @@ class Law(AbstractResidual):
             )
         self.residual = residual
         self.likelihood = checked_likelihood(likelihood, "Law")
-        self.times, self.count = checked_times(times, "Law")
-        if self.times is not None:
-            _check_increasing(np.asarray(self.times))
+        self.times, self.count = increasing_times(times, "Law")
         self.floor = checked_floor(floor, self.likelihood, "Law")
         self.name = name
 
     def check(self, predictor: Any, data: Any) -> None:
         """Checks that there is a trajectory, and that it has a state at all times."""
         model = model_of(predictor, data, (ODE, Surrogate), self.title)
-        first, last = _span(model, data)
-        what = f"{self.title}: times"
-        if self.count is not None and not first < last:
-            raise ValueError(f"{self.title}: the trajectory from {first} to {last} has no length.")
-        asked = self.times if self.count is None else jnp.asarray([first, last])
-        if asked is not None and isinstance(model, Surrogate):
-            model.check_inside(asked, what)
-        elif asked is not None:
-            check_span(asked, first, last, what, "the trajectory")
+        check_times(model, data, self.times, self.count, self.title)
 
     def residuals(self, predictor: Any, data: Any) -> Simulation:
         """What the law leaves at its times; infinite where the solve failed."""
         model = resolve(predictor.model)
-        times = self._times(model, data)
-        solved, states = _trajectory(model, times, data)
+        times = times_of(model, data, self.times, self.count)
+        solved, states = trajectory(model, times, data)
         field = model.ode.field if isinstance(model, Surrogate) else model.field
         found = checked_residual(self.residual(times, states, field), self.title)
         values = jnp.where(solved.success, found, jnp.asarray(jnp.inf, found.dtype))
         return eqx.tree_at(lambda s: s.values, solved, values)
 
-    def _times(self, model: Any, data: Any) -> Array:
-        measured: Array = data.arguments[0]
-        if self.times is not None:
-            return self.times.astype(measured.dtype)
-        if self.count is None:
-            return measured
-        return jnp.linspace(_start(model, measured), measured[-1], self.count)
 
-
-def _check_increasing(times: np.ndarray) -> None:
-    bad = np.flatnonzero(np.diff(times) <= 0)
+def increasing_times(times: Any, term: str) -> tuple[Array | None, int | None]:
+    """`checked_times`; `ValueError` also where they do not increase."""
+    found, count = checked_times(times, term)
+    when = np.zeros(0) if found is None else np.asarray(found)
+    bad = np.flatnonzero(np.diff(when) <= 0)
     if bad.size:
         i = int(bad[0])
         raise ValueError(
-            f"Law: times[{i + 1}] = {times[i + 1]} follows {times[i]}: the times must increase."
+            f"{term}: times[{i + 1}] = {when[i + 1]} follows {when[i]}: the times must increase."
         )
+    return found, count
 
 
-def _trajectory(model: Any, times: Array, data: Any) -> tuple[Simulation, PyTree]:
+def check_times(model: Any, data: Any, times: Array | None, count: int | None, term: str) -> None:
+    """Raises `ValueError` where the trajectory has no state at one of a term's times."""
+    first, last = _span(model, data)
+    what = f"{term}: times"
+    if count is not None and not first < last:
+        raise ValueError(f"{term}: the trajectory from {first} to {last} has no length.")
+    asked = times if count is None else jnp.asarray([first, last])
+    if asked is not None and isinstance(model, Surrogate):
+        model.check_inside(asked, what)
+    elif asked is not None:
+        check_span(asked, first, last, what, "the trajectory")
+
+
+def times_of(model: Any, data: Any, times: Array | None, count: int | None) -> Array:
+    """A term's times: given, or so many from the start to the last measured one, or the data's."""
+    measured: Array = data.arguments[0]
+    if times is not None:
+        return times.astype(measured.dtype)
+    if count is None:
+        return measured
+    return jnp.linspace(_start(model, measured), measured[-1], count)
+
+
+def trajectory(model: Any, times: Array, data: Any) -> tuple[Simulation, PyTree]:
     """How the solve went, without values yet, and the states at `times`."""
     measured, *inputs = data.arguments
     nothing = jnp.zeros((), times.dtype)
