@@ -380,7 +380,7 @@ def are_inside(tree: PyTree) -> Array:
     """Whether all trainable leaves are finite and strictly inside their constraints, traceable."""
     inside = [jnp.all(jnp.isfinite(pack(tree)))]
     for _, leaf in _trainable(tree):
-        inside.append(jnp.all(jnp.isfinite(resolve(leaf))))
+        inside.append(jnp.all(jnp.isfinite(value_of(leaf))))
         if isinstance(leaf, Parameter):
             inside.append(jnp.all(leaf.constraint(leaf.value)))
     return jnp.all(jnp.stack(inside))
