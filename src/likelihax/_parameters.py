@@ -548,3 +548,9 @@ def map_nodes(kind: type, change: Callable[[Any], Any], tree: PyTree) -> PyTree:
         tree,
         is_leaf=lambda node: isinstance(node, kind),
     )
+
+
+def nodes_of(kind: type, tree: PyTree) -> list[Any]:
+    """The nodes of the given type in a tree, in the order in which `map_nodes` meets them."""
+    is_one = lambda node: isinstance(node, kind)
+    return [node for node in jtu.tree_leaves(tree, is_leaf=is_one) if is_one(node)]
