@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpyro import distributions as dist
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.stats import lognorm, norm
 
 import likelihax as lhx
 from likelihax.data._padding import bucketed
@@ -208,6 +208,78 @@ def test_a_prior_holds_those_that_vary_together():
     np.testing.assert_allclose(fit.estimates["rate"], found.x, rtol=1e-5)
 
 
+class WithPopulation(eqx.Module):
+    """Rates that vary, and about what and how far."""
+
+    rate: jax.Array
+    centre: jax.Array
+    spread: jax.Array
+
+    def __call__(self, t, y, inputs):
+        return -self.rate * y
+
+
+def hierarchy(by="experiment"):
+    """A fitted spread, held by a prior of its own."""
+    field = WithPopulation(lhx.real(0.5, by=by), lhx.real(0.5), lhx.positive(0.3))
+    ode = lhx.ODE(field, [0.0], t0=0.0, observe=lambda t, y: y[0])
+    about = lambda p: dist.Normal(p.model.field.centre, p.model.field.spread)
+    objective = (
+        lhx.NLL()
+        + lhx.terms.Prior(lambda p: p.model.field.rate, about)
+        + lhx.terms.Prior(lambda p: p.model.field.spread, dist.LogNormal(-1.5, 0.5))
+    )
+    return objective, lhx.Predictor(ode, lhx.likelihoods.Normal(0.05))
+
+
+def test_a_fitted_spread_against_scipy():
+    objective, own = hierarchy()
+    fit = lhx.fit(objective, own, everyone())
+
+    def cost(x):
+        rates, centre, spread = x[:5], x[5], np.exp(x[6])
+        held = np.sum(norm.logpdf(rates, centre, spread)) + lognorm.logpdf(
+            spread, 0.5, scale=np.exp(-1.5)
+        )
+        return nll(rates, range(5)) - held
+
+    start = [*np.full(5, 0.5), 0.5, np.log(0.3)]
+    found = minimize(cost, start, method="BFGS", options={"gtol": 1e-6})
+    assert fit.success
+    np.testing.assert_allclose(fit.nll, found.fun, rtol=1e-7)
+    np.testing.assert_allclose(fit.estimates["rate"], found.x[:5], rtol=1e-4)
+    np.testing.assert_allclose(fit.estimates["centre"], found.x[5], rtol=1e-4)
+    np.testing.assert_allclose(fit.estimates["spread"], np.exp(found.x[6]), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("by", "who", "message"),
+    [
+        ("experiment", [1], "Prior: a parameter that varies by experiment has one member only, "
+            "'bob', and the spread of one number cannot be fitted: give data of two or more"),
+        ("sex", [0, 2], "Prior: a parameter that varies by sex has one member only, 'f', and"),
+        (None, [0, 1], 'one number is selected, and its spread cannot be fitted: select a para'),
+    ],
+)  # fmt: skip
+def test_a_spread_of_one_is_refused(by, who, message):
+    objective, own = hierarchy(by)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lhx.fit(objective, own, lhx.Experiments([one(i) for i in who]))
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (lambda p: 0.3, "the function returned float, no NumPyro distribution"),
+        (lambda p: dist.Normal(p.model.field.mean), "function cannot be applied to the predictor"),
+    ],
+)
+def test_a_function_that_gives_no_distribution(about, message):
+    term = lhx.terms.Prior(lambda p: p.model.field.rate, about)
+    with pytest.raises(ValueError, match=message):
+        lhx.fit(lhx.NLL() + term, hierarchy()[1], everyone())
+
+
 def test_missing_values_and_several_observables():
     def table(i):
         times, values = measured(i)
@@ -397,6 +469,48 @@ def test_two_measurements_at_once():
 def test_mistakes_are_named(make, message, as_a_user):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (Doses([-1.0], [2.0]), "eve: inputs has a dose at t = -1.0, before the solve begins at t"),
+        (Series([0.0, 1.0], [1.0, 1.0]), "eve: inputs ends at t = 1.0, before the last"),
+        (Steps([0.5, 1.0], [1.0, 1.0]), "eve: inputs begins at t = 0.5, after"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_one_of_a_named_experiment(inputs, message):
+    times, values = measured(4)
+    eve = lhx.Experiment(times, values, inputs, name="eve", groups={"sex": "f"})
+    data = lhx.Experiments([one(0), eve])
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lhx.fit(lhx.NLL(), predictor(), data)
+
+
+@pytest.mark.parametrize(
+    ("starts", "message"),
+    [
+        (lhx.Box({"rate[zoe]": (0.1, 1.0)}), "no fitted parameter is called 'rate[zoe]'"),
+        (lhx.Box({"speed": (0.1, 1.0)}), "no fitted parameter is called 'speed'"),
+        (lhx.Priors({"ann": dist.LogNormal()}), "no fitted parameter is called 'ann'"),
+    ],
+)
+def test_starts_of_members_that_are_not_there(starts, message):
+    own = predictor(lhx.positive(0.5, by="experiment"))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lhx.multistart(lhx.NLL(), own, everyone(), starts, num=2, key=jax.random.key(0))
+
+
+def test_starts_within_a_box_of_one_member():
+    own = predictor(lhx.positive(0.5, by="experiment"))
+    box = lhx.Box({"rate[bob]": (0.8, 1.0)})
+    found = lhx.multistart(lhx.NLL(), own, everyone(), box, num=2, key=jax.random.key(0))
+    assert found.optima[0].count == 2
+    for i in range(2):
+        rates = lhx.resolve(found.starts.problem_of(i).predictor.model.field.rate).value
+        assert 0.8 < rates[1] < 1.0
+        np.testing.assert_array_equal(np.delete(rates, 1), np.full(4, 0.5))
+    assert found.fits[0].labels[0].elements[1] == "rate[bob]"
 
 
 def test_an_unknown_member():

@@ -108,6 +108,36 @@ def test_a_list_keeps_its_order_and_each_scale():
     assert found.num_drawn == found.num == 4
 
 
+def test_a_list_of_stiff_and_mild_starts_is_solved_one_way():
+    """Each alone would choose a solver of its own; together all take the given predictor's."""
+
+    class Relaxation(eqx.Module):
+        rate: jax.Array
+
+        def __call__(self, t, y, inputs):
+            return self.rate * (jnp.cos(t) - y)
+
+    def from_rate(rate):
+        ode = lhx.ODE(Relaxation(lhx.positive(rate)), [1.0], t0=0.0, solver="auto")
+        return lhx.Predictor(ode, lhx.likelihoods.Normal(0.05))
+
+    times = np.linspace(0.1, 6.0, 20)
+    # y' = k (cos t - y) from 1, in closed form.
+    rate, decay = 5.0, 1 - 25 / 26
+    exact = (rate**2 * np.cos(times) + rate * np.sin(times)) / (rate**2 + 1)
+    data = lhx.Experiment(times, (exact + decay * np.exp(-rate * times))[:, None])
+    starts = [from_rate(2.0), from_rate(1e5)]
+    choices = [start.model.probed(data.times).implicit_first for start in starts]
+    assert choices == [False, True]
+    for given, implicit in ((from_rate(4.0), False), (from_rate(1e5), True)):
+        found = lhx.multistart(
+            lhx.NLL(), given, data, starts, throw=False, method=lhx.BFGS(max_steps=60)
+        )
+        models = [fit.problem.predictor.model for fit in found.fits]
+        assert [model.implicit_first for model in models] == [implicit, implicit]
+        np.testing.assert_allclose(found.fits[0].estimates["rate"], rate, rtol=1e-3)
+
+
 def test_known_numbers_stay():
     start = at(0.5, known=lhx.frozen(3.0))
     found = lhx.multistart(double_well, start, None, lhx.Spread(1.0), num=2, key=KEY)

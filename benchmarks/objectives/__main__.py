@@ -6,47 +6,28 @@
 is met, 1 if not.
 """
 
-import argparse
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import jax
 
 # Bars are beyond float32, and a flag has to be set before the first array is made.
 jax.config.update("jax_enable_x64", True)
 
+from benchmarks import parts  # noqa: E402
 from benchmarks.objectives import cvar, fairness, residuals, sparsity, tail  # noqa: E402
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-_Part = Callable[[Path], int]
-PARTS: dict[str, _Part] = {
-    "sparsity": lambda data: sparsity.run(data / "grid" / "grid_stability.csv"),
-    "cvar": lambda data: cvar.run(),
-    "tail": lambda data: tail.run(),
-    "fairness": lambda data: fairness.run(data / "fairness" / "compas-scores-two-years.csv"),
-    "residuals": lambda data: residuals.run(),
+PARTS: dict[str, parts.Part] = {
+    "sparsity": lambda given: sparsity.run(given.data / "grid" / "grid_stability.csv"),
+    "cvar": lambda given: cvar.run(),
+    "tail": lambda given: tail.run(),
+    "fairness": lambda given: fairness.run(given.data / "fairness" / "compas-scores-two-years.csv"),
+    "residuals": lambda given: residuals.run(),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.objectives", description=__doc__)
-    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of real data")
-    chosen = parser.parse_args(arguments)
-    unknown = [part for part in chosen.parts if part not in PARTS]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]!r}: choose from {', '.join(PARTS)}")
-    results = {}
-    for part in chosen.parts or PARTS:
-        print(f"\n{part}\n{'-' * len(part)}", flush=True)
-        results[part] = PARTS[part](chosen.data)
-    print()
-    for part, result in results.items():
-        print(f"{'met' if result == 0 else 'NOT MET'}: {part}")
-    return 0 if not any(results.values()) else 1
+    return parts.main("benchmarks.objectives", __doc__, PARTS, arguments)
 
 
 if __name__ == "__main__":

@@ -380,7 +380,7 @@ def are_inside(tree: PyTree) -> Array:
     """Whether all trainable leaves are finite and strictly inside their constraints, traceable."""
     inside = [jnp.all(jnp.isfinite(pack(tree)))]
     for _, leaf in _trainable(tree):
-        inside.append(jnp.all(jnp.isfinite(resolve(leaf))))
+        inside.append(jnp.all(jnp.isfinite(value_of(leaf))))
         if isinstance(leaf, Parameter):
             inside.append(jnp.all(leaf.constraint(leaf.value)))
     return jnp.all(jnp.stack(inside))
@@ -548,3 +548,9 @@ def map_nodes(kind: type, change: Callable[[Any], Any], tree: PyTree) -> PyTree:
         tree,
         is_leaf=lambda node: isinstance(node, kind),
     )
+
+
+def nodes_of(kind: type, tree: PyTree) -> list[Any]:
+    """The nodes of the given type in a tree, in the order in which `map_nodes` meets them."""
+    is_one = lambda node: isinstance(node, kind)
+    return [node for node in jtu.tree_leaves(tree, is_leaf=is_one) if is_one(node)]

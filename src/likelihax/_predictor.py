@@ -5,6 +5,7 @@ from typing import Any, Literal, final
 import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jaxtyping import Array
 from numpyro.distributions import Distribution
 
 from ._parameters import map_nodes, resolve, select_parameters, vary
@@ -57,8 +58,12 @@ class Predictor(eqx.Module):
 
     def predict(self, data: AbstractData) -> Simulation:
         """The prediction for every measured value of `data`, of one experiment or of several."""
-        parts = simulate_parts(self.model, data)
-        return _of_all(parts, data) if isinstance(data, Experiments) else parts[0]
+        model = _varied(self.model, data)
+        if not isinstance(data, Experiments):
+            return simulate_model(select(model, _first(data)), data.arguments)
+        parts = [_of_bucket(model, part, data) for part in data.buckets]
+        flat = [part.values.reshape(-1, *part.values.shape[2:]) for part in parts]
+        return _together(parts, data.buckets, jnp.concatenate(flat)[data.order])
 
     def predictive(self, data: AbstractData) -> Distribution:
         """The distribution of every value of `data`."""
@@ -95,18 +100,34 @@ def _first(data: AbstractData) -> dict[str, int]:
     return dict.fromkeys(data.members, 0)
 
 
-def simulate_parts(model: Any, data: AbstractData) -> list[Simulation]:
-    """What a model makes of data: of those of each bucket, or of all of them at once."""
-    known = align(resolve(vary(model, data.members, data.name)), data.members, data.name)
-    if isinstance(data, Experiments):
-        return [_of_bucket(known, part, data) for part in data.buckets]
-    return [simulate_model(select(known, _first(data)), data.arguments)]
+def simulate_each_of(model: Any, data: AbstractData, *, padded: bool) -> Simulation:
+    """What a model gives that need not be one row a time, for each of several experiments.
+
+    Their values follow one another along the first axis, single numbers as a vector; not in the
+    order of the data, but bucket by bucket. `padded`: whether the last time of an experiment may
+    be repeated; otherwise those of other lengths are compiled apart.
+    """
+    model = _varied(model, data)
+    if not isinstance(data, Experiments):
+        return simulate_model(select(model, _first(data)), data.arguments)
+    buckets = data.buckets if padded else data.unpadded
+    parts = [_of_bucket(model, part, data) for part in buckets]
+    rows = [part.values.reshape(-1, *part.values.shape[2:]) for part in parts]
+    if len({row.shape[1:] for row in rows}) > 1:
+        raise ValueError(
+            f"{data.name}: experiments of other lengths give arrays of other shapes, "
+            f"{', '.join(str(part.values.shape[1:]) for part in parts)}: only the first axis may "
+            "differ."
+        )
+    return _together(parts, buckets, jnp.concatenate(rows))
 
 
-def _of_all(parts: list[Simulation], data: Experiments) -> Simulation:
-    flat = [part.values.reshape(-1, *part.values.shape[2:]) for part in parts]
-    values = jnp.concatenate(flat)[data.order]
-    number = jnp.argsort(jnp.concatenate([part.which for part in data.buckets]))
+def _varied(model: Any, data: AbstractData) -> Any:
+    return align(resolve(vary(model, data.members, data.name)), data.members, data.name)
+
+
+def _together(parts: list[Simulation], buckets: tuple[Bucket, ...], values: Array) -> Simulation:
+    number = jnp.argsort(jnp.concatenate([part.which for part in buckets]))
     each = lambda pick: jnp.concatenate([pick(part) for part in parts])[number]
     failed = each(lambda part: jnp.asarray(part.result != RESULTS.successful))
     reached = each(lambda part: part.time_reached)

@@ -45,6 +45,7 @@ class Experiments(AbstractData):
     order: Int[Array, " rows"]
     name: str = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
+    lengths: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     observables: tuple[str, ...] = eqx.field(static=True)
     groups: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
@@ -69,6 +70,7 @@ class Experiments(AbstractData):
         self.membership = membership
         which = bucketed(each)
         self.buckets = tuple(bucket(each, members) for members in which)
+        self.lengths = tuple(tuple(lengths[i] for i in members) for members in which)
         self.order = jnp.asarray(_order(which, lengths))
 
     @property
@@ -104,6 +106,15 @@ class Experiments(AbstractData):
             for place, number in enumerate(np.asarray(part.which).tolist()):
                 found[number] = self._taken(part, place, number)
         return tuple(found[i] for i in range(len(self)))
+
+    @property
+    def unpadded(self) -> tuple[Bucket, ...]:
+        """The same experiments in buckets of equal lengths; traceable."""
+        found = []
+        for part, lengths in zip(self.buckets, self.lengths, strict=True):
+            for length in dict.fromkeys(lengths):
+                found.append(part.some(np.flatnonzero(np.equal(lengths, length)), length))
+        return tuple(found)
 
     def _taken(self, part: Bucket, place: int, number: int) -> Experiment:
         rows = np.asarray(self.of_row) == number

@@ -33,6 +33,12 @@ class Bucket(NamedTuple):
         pick = lambda leaf: leaf[place] if eqx.is_array(leaf) else leaf
         return self.times[place, :length], jtu.tree_map(pick, self.inputs)
 
+    def some(self, places: Int[np.ndarray, " some"], length: int) -> "Bucket":
+        """Some of them, their times up to a length."""
+        pick = lambda leaf: leaf[places] if eqx.is_array(leaf) else leaf
+        which, times, inputs = jtu.tree_map(pick, tuple(self))
+        return Bucket(which, times[:, :length], inputs)
+
 
 def bucketed(experiments: list[Experiment]) -> list[list[int]]:
     """The numbers of the experiments in each bucket, the longest first."""

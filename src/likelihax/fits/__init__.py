@@ -24,6 +24,7 @@ from ._multistart import Optimum as Optimum
 from ._multistart import multistart as multistart
 from ._path import Path as Path
 from ._path import path as path
+from ._physics_first import PhysicsFirst as PhysicsFirst
 from ._problem import Linearisation as Linearisation
 from ._problem import Outcome as Outcome
 from ._problem import Problem as Problem

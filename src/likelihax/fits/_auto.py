@@ -10,9 +10,11 @@ from .._parameters import trainable_size
 from .._predictor import Predictor
 from ..data._horizon import is_timed
 from ..models import ODE
+from ..models._learned import has_learned
 from ._growing_horizon import GrowingHorizon, follows, left_by
 from ._method import AbstractMethod
 from ._multiple_shooting import MultipleShooting
+from ._physics_first import PhysicsFirst
 from ._problem import Problem
 from ._strategy import AbstractStrategy, Found, Stage, pursue
 from ._turns import num_turns
@@ -45,6 +47,9 @@ class Auto(AbstractStrategy):
 
     def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
         """Goes by the first of the strategies that leads to the data, or by the best."""
+        if has_learned(problem.predictor):
+            found = PhysicsFirst(self).find(problem, method, progress)
+            return replace(found, reason=f"PhysicsFirst, since part is learned. {found.reason}")
         alone = self._alone(problem)
         if alone:
             return Found(problem, reason=f"No strategy: {alone}.")

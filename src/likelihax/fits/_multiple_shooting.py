@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, final
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, PyTree
@@ -12,12 +11,11 @@ from numpyro.distributions import constraints
 from numpyro.distributions.constraints import Constraint
 
 from .._parameters import Parameter, is_parameter, positive, real, resolve
-from .._predictor import Predictor, simulate_parts
-from .._result import RESULTS
+from .._predictor import Predictor
 from ..data import Experiments
 from ..likelihoods import AbstractLikelihood, Normal
 from ..models import ODE, Simulation
-from ..models._segments import CUT, Gaps, Segments, bounds, check_smooth
+from ..models._segments import CUT, Segments, bounds, check_smooth
 from ..terms._law import AbstractResidual
 from ._easier import easier, restored, with_term
 from ._growing_horizon import check_timed
@@ -154,21 +152,13 @@ class Continuity(AbstractResidual):
     def check(self, predictor: Any, data: Any) -> None:
         """Nothing to check: only `MultipleShooting` makes one."""
 
-    def residuals(self, predictor: Any, data: Any) -> Simulation:
-        """The gaps, of all experiments one after the other."""
-        parts = simulate_parts(Gaps(predictor.model), data)
-        if not isinstance(data, Experiments):
-            return parts[0]
-        size = parts[0].values.shape[-1]
-        results = jtu.tree_map(lambda *each: jnp.concatenate(each), *[p.result for p in parts])
-        first = jnp.argmax(jnp.asarray(results != RESULTS.successful))
-        return Simulation(
-            values=jnp.concatenate([part.values.reshape(-1, size) for part in parts]),
-            result=jtu.tree_map(lambda leaf: leaf[first], results),
-            time_reached=jnp.min(jnp.concatenate([part.time_reached for part in parts])),
-            num_steps=jnp.sum(jnp.concatenate([part.num_steps for part in parts])),
-            accuracy=parts[0].accuracy,
-        )
+    def along(self, model: Any, times: Array, inputs: Any) -> Simulation:
+        """The gaps between the pieces of one experiment."""
+        return model.gaps(times, inputs)
+
+    def are_own_times(self, model: Any) -> bool:
+        """There are as many gaps in each experiment, however long."""
+        return True
 
 
 def _of(predictor: Predictor, data: Any, name: str) -> Predictor:

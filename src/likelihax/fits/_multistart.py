@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._parameters import map_nodes, nodes_of
 from .._progress import Progress
 from .._result import name_of
+from ..models import AbstractSimulator
 from ..objectives import AbstractObjective
 from ._candidates import AbstractSource, Candidates, Drawn, Listed, strong
 from ._draws import AbstractDraws
@@ -190,7 +192,8 @@ def multistart(
         that start; on an accelerator, but for rounding.
     - `starts`: how to draw them: `Spread(sd)` about the predictor, uniformly in a
         `Box({name: (lower, upper)})`, from `Priors({name: distribution})`; or a list of
-        predictors, the same but for the values that are fitted. A drawn start at which the
+        predictors, the same but for the values that are fitted, all solved by the solver that suits
+        `predictor`. A drawn start at which the
         objective cannot be evaluated, or that is outside a constraint, is replaced by the next
         one drawn; at most ten are drawn for each that is asked for.
     - `num`: how many starts to draw.
@@ -268,10 +271,17 @@ def _listed(
     problems = []
     for i, start in enumerate(starts):
         try:
-            problems.append(strong(prepared(start)[1]))
+            problems.append(_solved_like(problem, strong(prepared(start)[1])))
         except ValueError as error:
             raise ValueError(f"multistart: starts[{i}]: {error}") from error
     return Listed(problem, problems)
+
+
+def _solved_like(problem: Problem, start: Problem) -> Problem:
+    """A start's problem, its solvers those chosen at the given predictor: all share one code."""
+    chosen = iter(nodes_of(AbstractSimulator, problem.unknowns))
+    like = lambda node: node.solved_like(next(chosen, node))
+    return replace(start, unknowns=map_nodes(AbstractSimulator, like, start.unknowns))
 
 
 def _too_few(search: Search, source: AbstractSource) -> str:

@@ -265,6 +265,12 @@ class ODE(AbstractSimulator):
         cheaper = _IMPLICIT_COST * int(implicit_steps) < int(steps)
         return self._with(implicit_first=bool(implicit_works) and (cheaper or not bool(works)))
 
+    def solved_like(self, other: AbstractSimulator) -> "ODE":
+        """The same ODE; with `solver="auto"`, the solver that another tries first comes first."""
+        if self.solver != "auto" or not isinstance(other, ODE):
+            return self
+        return self._with(implicit_first=other.implicit_first)
+
     def started(self, initial: PyTree, t0: float) -> "ODE":
         """The same ODE with another initial state, at another time."""
         return self._with(initial=initial, t0=t0)

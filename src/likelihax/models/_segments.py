@@ -33,7 +33,7 @@ class Segments(AbstractSimulator):
 
     What happens early then has no say in what happens late, and nothing that oscillates or is
     chaotic gets lost on the way: the pieces are short. That they join is for a term to ask; the
-    gaps between them are what `Gaps` gives (H. G. Bock 1983, "Recent advances in parameter
+    gaps between them are what `gaps` gives (H. G. Bock 1983, "Recent advances in parameter
     identification techniques for O.D.E.", Progress in Scientific Computing 2, 95-121).
 
     **Attributes:**
@@ -55,6 +55,15 @@ class Segments(AbstractSimulator):
         states = self._unflat(solved.states[which, place], times, inputs)
         values = self.ode.observed(times, states)
         return _together(solved.simulation, values, times)
+
+    def gaps(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
+        """How far each piece ends from where the next one begins, instead of what is observed.
+
+        Shape `(nodes, size)`, the state as one vector.
+        """
+        solved = self.solve(times, inputs)
+        gaps = solved.states[:-1, -1] - _flat_rows(resolve(self.nodes))
+        return _together(solved.simulation, gaps, times)
 
     @property
     def reverse_only(self) -> bool:
@@ -98,40 +107,6 @@ class Segments(AbstractSimulator):
         parts = jnp.split(rows, ends[:-1], axis=1)
         shaped = [part.reshape(-1, *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
         return jtu.tree_unflatten(structure, shaped)
-
-
-@final
-class Gaps(AbstractSimulator):
-    """How far each piece ends from where the next one begins, instead of what is observed.
-
-    Shape `(nodes, size)`, the state as one vector.
-    """
-
-    segments: Segments
-
-    def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
-        """Solves the pieces between `times`."""
-        solved = self.segments.solve(times, inputs)
-        gaps = solved.states[:-1, -1] - _flat_rows(resolve(self.segments.nodes))
-        return _together(solved.simulation, gaps, times)
-
-    @property
-    def reverse_only(self) -> bool:
-        """As the pieces are."""
-        return self.segments.reverse_only
-
-    @property
-    def forward(self) -> bool:
-        """As the pieces are."""
-        return self.segments.forward
-
-    def differentiated(self, mode: Literal["forward", "reverse"]) -> "Gaps":
-        """The same, for derivatives of one kind."""
-        return Gaps(self.segments.differentiated(mode))
-
-    def check(self, times: Any, inputs: Any, name: str) -> None:
-        """As the pieces do."""
-        self.segments.check(times, inputs, name)
 
 
 def _together(found: Simulation, values: Array, times: Array) -> Simulation:

@@ -83,6 +83,10 @@ class AbstractSimulator(eqx.Module):
         """
         return self
 
+    def solved_like(self, other: "AbstractSimulator") -> "AbstractSimulator":
+        """The same model, where it has a choice how to be solved, with the choice of another."""
+        return self
+
     @abc.abstractmethod
     def check(self, times: Any, inputs: Any, name: str) -> None:
         """Raises `ValueError` where the model cannot be asked for these times."""

@@ -22,7 +22,7 @@ from ._law import (
     checked_likelihood,
     checked_residual,
     checked_times,
-    model_of,
+    models_of,
 )
 
 # Gauss-Legendre points on (0, 1), two an interval.
@@ -97,9 +97,9 @@ class Collocation(AbstractResidual):
 
     def check(self, predictor: Any, data: Any) -> None:
         """Checks that there is a curve, and that it reaches all times."""
-        model = model_of(predictor, data, (Surrogate,), self.title)
-        if self.times is not None:
-            model.check_inside(self.times, f"{self.title}: times")
+        for model, _ in models_of(predictor, data, (Surrogate,), self.title):
+            if self.times is not None:
+                model.check_inside(self.times, f"{self.title}: times")
 
     @property
     def is_scheduled(self) -> bool:
@@ -114,15 +114,18 @@ class Collocation(AbstractResidual):
         shares = (jnp.arange(self.count, dtype=drawn.dtype) + drawn) / self.count
         return eqx.tree_at(lambda c: c.shares, self, shares, is_leaf=lambda leaf: leaf is None)
 
-    def residuals(self, predictor: Any, data: Any) -> Simulation:
+    def are_own_times(self, model: Any) -> bool:
+        """Unless they are in between those of the data, where a curve has no knots."""
+        given = self.times is not None or self.count is not None
+        return given or isinstance(model.trajectory, Spline)
+
+    def along(self, model: Any, times: Array, inputs: Any) -> Simulation:
         """Slope less field at each time, the components of the state along the last axis."""
-        model = resolve(predictor.model)
-        measured, *inputs = data.arguments
-        times = self._times(model, measured)
-        off = lambda t: self._off(model, t, inputs[0] if inputs else None)
-        found = checked_residual(jax.vmap(off)(times), self.title)
+        own = self._times(model, times)
+        off = lambda t: self._off(model, t, inputs)
+        found = checked_residual(jax.vmap(off)(own), self.title)
         accuracy = 4 * float(jnp.finfo(found.dtype).eps)
-        return Simulation(found, RESULTS.successful, times[-1], jnp.asarray(0), accuracy)
+        return Simulation(found, RESULTS.successful, own[-1], jnp.asarray(0), accuracy)
 
     def _off(self, model: Surrogate, t: Array, inputs: Any) -> Float[Array, " components"]:
         state, slope = jax.jvp(model.trajectory, (t,), (jnp.ones_like(t),))

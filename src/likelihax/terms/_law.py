@@ -1,8 +1,8 @@
 """Residuals that a law of physics puts at zero, along a trajectory."""
 
 import abc
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, final
 
 import equinox as eqx
 import jax
@@ -11,12 +11,12 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .._parameters import resolve, trainable_size
-from .._predictor import Predictor
+from .._parameters import trainable_size
+from .._predictor import Predictor, simulate_each_of
 from .._result import RESULTS
 from ..data import AbstractData, Experiments
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
-from ..models import ODE, Simulation
+from ..models import ODE, AbstractSimulator, Simulation
 from ..models._surrogate import Surrogate, check_span
 from ..objectives._objective import Evaluation
 from ..objectives._observations import CurvedLoss, Observations
@@ -49,8 +49,19 @@ class AbstractResidual(AbstractTerm):
     floor: eqx.AbstractVar[Array | None]
 
     @abc.abstractmethod
+    def along(self, model: Any, times: Array, inputs: Any) -> Simulation:
+        """The residuals of one experiment, of any shape, and whether they could be computed."""
+
+    @abc.abstractmethod
+    def are_own_times(self, model: Any) -> bool:
+        """Whether the times are the term's own, the same for experiments of any length."""
+
     def residuals(self, predictor: Any, data: Any) -> Simulation:
-        """The residuals, of any shape, and whether they could be computed."""
+        """The residuals; those of several experiments one after the other, by their lengths."""
+        # Without the likelihood, whose parameters do not move them.
+        bare = eqx.tree_at(lambda term: term.likelihood, self, None)
+        along = _Along(predictor.model, bare)
+        return simulate_each_of(along, data, padded=self.are_own_times(predictor.model))
 
     def evaluate(self, predictor: Any, data: Any) -> Evaluation:
         """The NLL of zero, summed over the residuals."""
@@ -62,6 +73,7 @@ class AbstractResidual(AbstractTerm):
             result=simulation.result,
             time_reached=simulation.time_reached,
             num_steps=simulation.num_steps,
+            solves=simulation.solves,
         )
 
     def is_gradient(self, predictor: Any) -> bool:
@@ -83,6 +95,7 @@ class AbstractResidual(AbstractTerm):
             weights=jnp.full_like(seen, weight),
             result=simulation.result,
             accuracy=simulation.accuracy,
+            solves=simulation.solves,
         )
         return (compared,)
 
@@ -98,6 +111,31 @@ class AbstractResidual(AbstractTerm):
             )
         floor = floor.reshape((1,) * (residuals.ndim - floor.ndim) + floor.shape)
         return jnp.stack([residuals + floor, residuals - floor]), 0.5
+
+
+@final
+class _Along(AbstractSimulator):
+    """What a term leaves along a model's trajectory, as a model of its own."""
+
+    model: Any
+    term: AbstractResidual
+
+    def simulate(self, times: Float[Array, " times"], inputs: Any = None) -> Simulation:
+        return self.term.along(self.model, times, inputs)
+
+    @property
+    def forward(self) -> bool:
+        return bool(self.model.forward)
+
+    @property
+    def reverse_only(self) -> bool:
+        return bool(self.model.reverse_only)
+
+    def differentiated(self, mode: Literal["forward", "reverse"]) -> "_Along":
+        return _Along(self.model.differentiated(mode), self.term)
+
+    def check(self, times: Any, inputs: Any, name: str) -> None:
+        self.model.check(times, inputs, name)
 
 
 @final
@@ -119,7 +157,8 @@ class Law(AbstractResidual):
         `Normal(scale=positive(0.1))`, fitted.
     - `times`: when, in increasing order, between `t0` and the last time of the data (of a
         `Surrogate`: wherever its curve is known); a number for that many, evenly spaced from `t0`
-        to the last time of the data; by default the times of the data.
+        to the last time of the data; by default the times of the data. In each of several
+        experiments the law holds anew.
     - `floor`: how large the residual of a right model may seem, in its units; see
         `AbstractResidual`.
     - `name`: what it is called in a breakdown.
@@ -154,16 +193,19 @@ class Law(AbstractResidual):
 
     def check(self, predictor: Any, data: Any) -> None:
         """Checks that there is a trajectory, and that it has a state at all times."""
-        model = model_of(predictor, data, (ODE, Surrogate), self.title)
-        check_times(model, data, self.times, self.count, self.title)
+        for model, one in models_of(predictor, data, (ODE, Surrogate), self.title):
+            check_times(model, one, self.times, self.count, self.title)
 
-    def residuals(self, predictor: Any, data: Any) -> Simulation:
+    def are_own_times(self, model: Any) -> bool:
+        """Unless they are those of the data."""
+        return self.times is not None or self.count is not None
+
+    def along(self, model: Any, times: Array, inputs: Any) -> Simulation:
         """What the law leaves at its times; infinite where the solve failed."""
-        model = resolve(predictor.model)
-        times = times_of(model, data, self.times, self.count)
-        solved, states = trajectory(model, times, data)
+        own = times_of(model, times, self.times, self.count)
+        solved, states = trajectory(model, own, times, inputs)
         field = model.ode.field if isinstance(model, Surrogate) else model.field
-        found = checked_residual(self.residual(times, states, field), self.title)
+        found = checked_residual(self.residual(own, states, field), self.title)
         values = jnp.where(solved.success, found, jnp.asarray(jnp.inf, found.dtype))
         return eqx.tree_at(lambda s: s.values, solved, values)
 
@@ -191,12 +233,11 @@ def check_times(model: Any, data: Any, times: Array | None, count: int | None, t
     if asked is not None and isinstance(model, Surrogate):
         model.check_inside(asked, what)
     elif asked is not None:
-        check_span(asked, first, last, what, "the trajectory")
+        check_span(asked, first, last, what, f"the trajectory of {data.name}")
 
 
-def times_of(model: Any, data: Any, times: Array | None, count: int | None) -> Array:
+def times_of(model: Any, measured: Array, times: Array | None, count: int | None) -> Array:
     """A term's times: given, or so many from the start to the last measured one, or the data's."""
-    measured: Array = data.arguments[0]
     if times is not None:
         return times.astype(measured.dtype)
     if count is None:
@@ -204,9 +245,8 @@ def times_of(model: Any, data: Any, times: Array | None, count: int | None) -> A
     return jnp.linspace(_start(model, measured), measured[-1], count)
 
 
-def trajectory(model: Any, times: Array, data: Any) -> tuple[Simulation, PyTree]:
+def trajectory(model: Any, times: Array, measured: Array, inputs: Any) -> tuple[Simulation, PyTree]:
     """How the solve went, without values yet, and the states at `times`."""
-    measured, *inputs = data.arguments
     nothing = jnp.zeros((), times.dtype)
     if isinstance(model, Surrogate):
         accuracy = 4 * float(jnp.finfo(times.dtype).eps)
@@ -214,7 +254,7 @@ def trajectory(model: Any, times: Array, data: Any) -> tuple[Simulation, PyTree]
         return solved, model.states(times)
     # The solve begins where the data's does, whichever times are asked for.
     first = _start(model, measured)[None]
-    found = model.solve(jnp.concatenate([first, times]), inputs[0] if inputs else None)
+    found = model.solve(jnp.concatenate([first, times]), inputs)
     accuracy = model.tolerances(times.dtype)[0]
     solved = Simulation(nothing, found.result, found.time_reached, found.num_steps, accuracy)
     return solved, jtu.tree_map(lambda leaf: leaf[1:], found.ys)
@@ -335,8 +375,10 @@ def _at_each(quantity: Quantity | None, times: Array, states: PyTree) -> Array:
 # ------------------------------------------------------------------------ what all terms check
 
 
-def model_of(predictor: Any, data: Any, kinds: tuple[type, ...], term: str) -> Any:
-    """The predictor's model, if it is one of `kinds` and the data have times; else `ValueError`."""
+def models_of(
+    predictor: Any, data: Any, kinds: tuple[type, ...], term: str
+) -> Iterator[tuple[Any, Any]]:
+    """The predictor's model and each experiment; `ValueError` unless it is one of `kinds`."""
     if not isinstance(predictor, Predictor):
         raise ValueError(
             f"{term}: expected a Predictor (model and likelihood), got {type(predictor).__name__}."
@@ -347,17 +389,24 @@ def model_of(predictor: Any, data: Any, kinds: tuple[type, ...], term: str) -> A
             f"{term}: the model is of type {type(predictor.model).__name__}: it must be a "
             f"likelihax {wanted}, whose trajectory the term is about."
         )
-    if isinstance(data, Experiments):
-        raise ValueError(
-            f"{term}: a residual is of one trajectory, and {data.name} are {len(data)} "
-            "experiments: fit them one by one, data[name]."
-        )
     if not isinstance(data, AbstractData):
         raise ValueError(f"{term}: expected an Experiment, got {type(data).__name__}.")
     model: Any = predictor.model
-    times, *inputs = data.arguments
-    model.check(times, inputs[0] if inputs else None, data.name)
-    return model
+    for one in data.experiments:
+        times, *inputs = one.arguments
+        model.check(times, inputs[0] if inputs else None, one.name)
+        yield model, one
+
+
+def model_of(predictor: Any, data: Any, kinds: tuple[type, ...], term: str) -> Any:
+    """The predictor's model, for a term about one experiment; `ValueError` as for `models_of`."""
+    if isinstance(data, Experiments):
+        raise ValueError(
+            f"{term}: the term is about one trajectory, and {data.name} are {len(data)} "
+            "experiments: fit them one by one, data[name]."
+        )
+    (found,) = models_of(predictor, data, kinds, term)
+    return found[0]
 
 
 def checked_likelihood(likelihood: Any, term: str) -> AbstractLikelihood:

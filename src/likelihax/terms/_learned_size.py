@@ -80,9 +80,10 @@ class AbstractLearnedTerm(AbstractTerm):
 
     def _solved(self, predictor: Any, data: Any) -> tuple[Simulation, Array]:
         model = resolve(predictor.model)
-        times = times_of(model, data, self.times, self.count)
-        solved, states = trajectory(model, times, data)
-        inputs = data.arguments[1] if len(data.arguments) > 1 else None
+        measured, *given = data.arguments
+        inputs = given[0] if given else None
+        times = times_of(model, measured, self.times, self.count)
+        solved, states = trajectory(model, times, measured, inputs)
         known, learned = split(field_of(model), times, states, inputs)
         unit = self._size(known + learned) * math.sqrt(len(learned))
         numbers = self.numbers(predictor, Along(times, states, inputs, unit, learned / unit[None]))

@@ -1,17 +1,20 @@
 """What is known of a parameter beforehand, as a distribution."""
 
+from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array
 from numpyro.distributions import Distribution
 
 from .._parameters import resolve
 from .._result import RESULTS
-from ..objectives._objective import Evaluation, evaluated
+from .._varying import varying_in
+from ..objectives._objective import Evaluation, evaluated, varied
 from ..objectives._observations import CurvedLoss, Observations
 from ._selection import Where, check_where, count_selected, places, selected
 from ._term import AbstractTerm
@@ -29,17 +32,27 @@ class Prior(AbstractTerm):
 
     - `where`: from the predictor to the numbers that are meant, in natural units.
     - `distribution`: a NumPyro one, of single numbers or of the selected array; broadcast to each
-        selected array.
+        selected array. Or a function from the predictor to one, where its centre and spread are
+        fitted too: `lambda p: dist.Normal(p.model.field.centre, p.model.field.spread)`.
     - `name`: what it is called in a breakdown.
+
+    A spread that is fitted needs a `Prior` of its own: the density of equal numbers grows without
+    bound as it falls to zero. Raises `ValueError` where it is asked of one number only.
     """
 
     where: Where
-    distribution: Distribution
+    distribution: Distribution | Callable[[Any], Distribution]
     name: str | None = eqx.field(static=True)
 
-    def __init__(self, where: Where, distribution: Distribution, *, name: str | None = None):
+    def __init__(
+        self,
+        where: Where,
+        distribution: Distribution | Callable[[Any], Distribution],
+        *,
+        name: str | None = None,
+    ):
         check_where(where, "Prior", "lambda p: p.model.field.growth")
-        if not isinstance(distribution, Distribution):
+        if not (isinstance(distribution, Distribution) or callable(distribution)):
             raise ValueError(
                 f"Prior: {distribution!r} is no NumPyro distribution: give for instance "
                 "numpyro.distributions.LogNormal(0.0, 1.0)."
@@ -50,19 +63,25 @@ class Prior(AbstractTerm):
 
     def evaluate(self, predictor: Any, data: Any) -> Evaluation:
         """Minus the sum of the log-densities."""
-        each = [self._log_prob(x) for x in selected(self.where, predictor)]
+        density = self._density(predictor)
+        each = [_log_density(density, x) for x in selected(self.where, predictor)]
         return evaluated(-jnp.sum(jnp.stack([jnp.sum(log_prob) for log_prob in each])))
 
     def check(self, predictor: Any, data: Any) -> None:
         """Checks that what is selected is fitted, and starts where the prior has density."""
+        predictor = varied(predictor, data)
         places(self.where, predictor, self.title)
-        for x in selected(self.where, resolve(predictor)):
+        predictor = resolve(predictor)
+        if not isinstance(self.distribution, Distribution):
+            self._check_several(self.where(predictor))
+        density = self._density(predictor)
+        for x in selected(self.where, predictor):
             try:
-                inside = np.asarray(self.distribution.support(x))
-                jax.eval_shape(self.distribution.log_prob, x)
+                inside = np.asarray(density.support(x))
+                jax.eval_shape(density.log_prob, x)
             except (TypeError, ValueError) as error:
                 raise ValueError(
-                    f"{self.title}: the distribution, of shape {self.distribution.shape()}, does "
+                    f"{self.title}: the distribution, of shape {density.shape()}, does "
                     f"not fit a selected array of shape {x.shape} ({error})."
                 ) from error
             if not np.all(inside):
@@ -72,10 +91,11 @@ class Prior(AbstractTerm):
                 )
 
     def losses(self, predictor: Any) -> tuple[CurvedLoss, ...] | None:
-        """Minus the log-density of each selected array, if it is one of single numbers."""
-        if self.distribution.event_dim:
+        """Minus the log-density of each selected array, if it is a known one of single numbers."""
+        density = self.distribution
+        if not isinstance(density, Distribution) or density.event_dim:
             return None
-        return (_MinusLogDensity(self.distribution),) * count_selected(self.where, predictor)
+        return (_MinusLogDensity(density),) * count_selected(self.where, predictor)
 
     def observations(self, predictor: Any, data: Any) -> tuple[Observations, ...]:
         """Each selected array; there is nothing to compare it with."""
@@ -85,8 +105,40 @@ class Prior(AbstractTerm):
             for x in selected(self.where, predictor)
         )
 
-    def _log_prob(self, x: Array) -> Array:
-        return _log_density(self.distribution, x)
+    def _density(self, predictor: Any) -> Distribution:
+        if isinstance(self.distribution, Distribution):
+            return self.distribution
+        try:
+            found: Any = self.distribution(predictor)
+        except (AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{self.title}: the distribution's function cannot be applied to the predictor "
+                f"({error}). It must take shared parameters, lambda p: dist.Normal(p.model.centre, "
+                "p.model.spread)."
+            ) from error
+        if not isinstance(found, Distribution):
+            raise ValueError(
+                f"{self.title}: the function returned {type(found).__name__}, no NumPyro "
+                "distribution: return for instance dist.Normal(p.model.centre, p.model.spread)."
+            )
+        return found
+
+    def _check_several(self, found: Any) -> None:
+        """Raises `ValueError` where centre and spread would be those of one number."""
+        alone = [node for node in varying_in(found) if len(node.members) == 1]
+        if alone:
+            by, (member,) = alone[0].by, alone[0].members
+            raise ValueError(
+                f"{self.title}: a parameter that varies by {by} has one member only, {member!r}, "
+                "and the spread of one number cannot be fitted: give data of two or more, or a "
+                "known distribution."
+            )
+        if sum(leaf.size for leaf in jtu.tree_leaves(found) if eqx.is_array(leaf)) == 1:
+            raise ValueError(
+                f"{self.title}: one number is selected, and its spread cannot be fitted: select "
+                'a parameter that varies, positive(..., by="experiment") for instance, or give a '
+                "known distribution."
+            )
 
 
 @final
