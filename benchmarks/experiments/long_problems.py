@@ -1,11 +1,11 @@
 """Lotka-Volterra, FitzHugh-Nagumo and Lorenz over a long time, from far starts.
 
 The problems of SciMLBenchmarks' "Parameter Estimation" pages: 3,001 points to t = 30, the initial
-state known. The global optimisers published there end wrong on Lotka-Volterra (four of four, 3.5 to
-83 s) and on Lorenz (five of five, 4 to 95 s); two of five are right on FitzHugh-Nagumo, after
-13.2 s and 87.3 s. Here with `strategy=GrowingHorizon()`: without noise from the published start and from
-random ones in the published box; with noise, one state hidden, whether the truth lies within the
-99 % intervals. The reference solution is SciPy's DOP853 at 1e-13, which shares no code with ours.
+state known. The global optimisers published there end wrong on Lotka-Volterra (four of four, 3.5
+to 83 s) and on Lorenz (five of five, 4 to 95 s); two of five are right on FitzHugh-Nagumo, after
+13.2 s and 87.3 s. Here by growing horizons: without noise from the published start and from random
+ones in the published box; with noise, one state hidden, whether the truth lies within the 99 %
+intervals. The reference solution is SciPy's DOP853 at 1e-13, which shares no code with ours.
 """
 
 import time

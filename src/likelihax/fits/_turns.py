@@ -6,7 +6,7 @@ import numpy as np
 
 # A turn is a way back of at least this share of the range, and of so many deviations of the noise.
 _SHARE = 0.2
-_DEVIATIONS = 5.0
+_DEVIATIONS = 8.0
 # Where there are many values, the means of a hundredth of them are looked at.
 _WINDOWS = 100
 # From the median size of the differences of neighbours to the deviation of a Normal noise.
