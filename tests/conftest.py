@@ -49,6 +49,28 @@ def as_a_user():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+# These compile much, and what they witness does not depend on how well: without LLVM's costly
+# passes they take a sixth less time. Last digits, bits and times are witnessed by the others,
+# whose code is compiled as a user's is.
+LITTLE_OPTIMISED = {
+    "test_bad_input",
+    "test_experiments",
+    "test_families_fitted",
+    "test_inputs",
+    "test_residuals",
+    "test_residuals_of_several",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_little_optimised_as_may_be(request):
+    """Leaves out what makes compiled code fast, where compiling takes longer than running."""
+    little = request.module.__name__ in LITTLE_OPTIMISED
+    jax.config.update("jax_disable_most_optimizations", little)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_what_was_compiled():
     """Thousands of small compiled functions, kept to the end, would fill the memory."""
