@@ -56,6 +56,7 @@ class Auto(AbstractStrategy):
         why, candidates = _candidates(problem)
         stages: tuple[Stage, ...] = ()
         best: tuple[float, Problem, str] | None = None
+        lost = ""
         for candidate in candidates:
             name = " and ".join(type(each).__name__ for each in candidate)
             found = pursue(candidate, problem, method, progress)
@@ -64,7 +65,9 @@ class Auto(AbstractStrategy):
             if best is None or left < best[0]:
                 best = (left, found.problem, name)
             if found.interrupted or left <= self.limit:
-                return Found(found.problem, stages, found.interrupted, _said(name, why, ""))
+                but = f"; {lost} did not lead to the data" if lost else ""
+                return Found(found.problem, stages, found.interrupted, _said(name, why, but))
+            lost = f"{lost} and {name}" if lost else name
         assert best is not None
         but = f", which leaves {100 * best[0]:.2g} % of the variance unexplained"
         return Found(best[1], stages, reason=_said(best[2], why, but))

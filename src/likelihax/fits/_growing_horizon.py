@@ -24,17 +24,23 @@ from ._strategy import (
     require_start,
     run_stage,
 )
+from ._turns import noise_share
 
 # The first horizon holds this many measured values for each number that is fitted, if a share of
 # the times between these bounds does.
 _VALUES_A_NUMBER = 4
 _FIRST_SHARES = (1 / 64, 1 / 4)
+# Where it is lost, it is made shorter as long as it holds this many times.
+_FEWEST_TIMES = 4
 # How far ahead a prediction has gone astray is seen from the mean of so many rows, or of such a
 # part of them where that is more.
 _WINDOW = 8
 _WINDOWS = 50
 # Where fits are lost, the horizon grows by less, down to this share of what is asked for at least.
 _SMALLEST_GROWTH = 0.1
+# So often a fit that is lost is gone on from all the same, having tried shorter horizons; from then
+# on none is tried, since the model cannot follow these data more closely.
+_PATIENCE = 3
 # After so many fits the horizon is the end, wherever it has got to.
 _MOST_STAGES = 64
 
@@ -91,23 +97,25 @@ class GrowingHorizon(AbstractStrategy):
 
     def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
         """Fits up to one horizon after the other, the last one left to whoever asked."""
-        first = self._first(problem)
-        reached = _Reached(anchored(problem, self.spread), 0.0, np.zeros(1), np.zeros(1))
+        start = anchored(problem, self.spread)
+        reached = _Reached(start, 0.0, np.full(1, noise_share(problem.data)), np.ones(1))
         stages: list[Stage] = []
-        share, growth = first, self.growth[1]
-        while reached.share < 1 and share > 0 and len(stages) < _MOST_STAGES:
+        share, growth, patience = self._first(problem), self.growth[1], _PATIENCE
+        while share > 0 and len(stages) < _MOST_STAGES:
             found, tried = self._try(reached.problem, share, method, progress)
             stages.extend(found.stages)
             if not (found.began or reached.share):
                 require_start(replace(problem, data=until(problem.data, share)))
             if found.interrupted:
                 return Found(released(tried.problem), tuple(stages), interrupted=True)
-            shorter = self._shorter(reached.share, share, growth)
-            if self._is_lost(tried, reached) and shorter is not None:
-                share, growth = shorter
-                continue
+            if self._is_lost(tried, reached):
+                shorter = self._shorter(reached, share, growth) if patience else None
+                if shorter is not None:
+                    share, growth = shorter
+                    continue
+                patience -= 1 if patience else 0
             reached = tried
-            share, growth = self._onward(reached, growth)
+            share, growth = self._onward(reached, growth if patience else self.growth[0])
         return Found(released(reached.problem), tuple(stages))
 
     def _first(self, problem: Problem) -> float:
@@ -124,24 +132,28 @@ class GrowingHorizon(AbstractStrategy):
         name = f"to t = {horizon(problem.data, share):.5g}"
         found = run_stage(name, method, replace(problem, data=short), self.max_steps, progress)
         places, errors = errors_of(found.problem.unknowns, short, problem.data)
-        return found, _Reached(replace(found.problem, data=problem.data), share, places, errors)
+        return found, _Reached(replace(found.problem, data=problem.data), share, errors, places)
 
     def _is_lost(self, tried: "_Reached", reached: "_Reached") -> bool:
-        level = reached.left if reached.share else tried.left
-        return _astray(tried.places, tried.errors, self.limit + 2 * level) is not None
+        return _astray(tried.places, tried.errors, self.limit + 2 * reached.left) is not None
 
-    def _shorter(self, reached: float, share: float, growth: float) -> tuple[float, float] | None:
+    def _shorter(
+        self, reached: "_Reached", share: float, growth: float
+    ) -> tuple[float, float] | None:
         """Another share to try, and a factor to grow by, if there is any left."""
-        if reached == 0:
-            return (share / 2, growth) if share / 2 >= _FIRST_SHARES[0] / 8 else None
-        smaller = np.sqrt(min(growth, share / reached))
+        if reached.share == 0:
+            longest = max(one.times.size for one in reached.problem.data.experiments)
+            return (share / 2, growth) if share / 2 * longest >= _FEWEST_TIMES else None
+        smaller = np.sqrt(min(growth, share / reached.share))
         if smaller - 1 < _SMALLEST_GROWTH * (self.growth[0] - 1):
             return None
-        return min(reached * smaller, 1.0), smaller
+        return min(reached.share * smaller, 1.0), smaller
 
     def _onward(self, reached: "_Reached", growth: float) -> tuple[float, float]:
         """The next share, 0 where nothing is left to do, and the factor to grow by."""
         least, most = self.growth
+        if reached.share == 1:
+            return 0.0, growth
         growth = min(growth**2, most)
         least = min(least, growth)
         ahead = min(reached.share * growth, 1.0)
@@ -156,12 +168,15 @@ class GrowingHorizon(AbstractStrategy):
 
 @dataclass(frozen=True)
 class _Reached:
-    """The problem from where a fit ended, the share of the times that it saw, and its errors."""
+    """The problem from where a fit ended, the share of the times that it saw, and its errors.
+
+    `errors` are those at `places`; before anything was fitted, what noise would make of them.
+    """
 
     problem: Problem
     share: float
-    places: np.ndarray
     errors: np.ndarray
+    places: np.ndarray
 
     @property
     def left(self) -> float:
@@ -191,7 +206,7 @@ def errors_of(unknowns: Unknowns, data: Any, whole: Any) -> tuple[np.ndarray, np
     """
     squares = np.asarray(_squared_errors(unknowns, data, whole))
     observed = np.asarray(data.observed).reshape(squares.shape)
-    lengths = np.array([one.times.size for one in data.experiments])
+    lengths = [one.times.size for one in whole.experiments]
     places = np.concatenate([np.arange(1, length + 1) / length for length in lengths])
     seen = observed.any(axis=1)
     squares = np.where(observed, squares, 0.0)[seen].sum(axis=1) / observed[seen].sum(axis=1)

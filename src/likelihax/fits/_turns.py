@@ -27,12 +27,32 @@ def num_turns(data: Any) -> int:
     return max(counts)
 
 
+def noise_share(data: Any) -> float:
+    """Which share of the variance is noise, seen from how neighbours differ.
+
+    That of the observable where it is largest; 1 at most. Where values are few it is too large.
+    """
+    shares = [0.0]
+    for one in data.experiments:
+        values = np.asarray(one.values).reshape(one.values.shape[0], -1)
+        observed = np.asarray(one.observed).reshape(values.shape)
+        for column, seen in zip(values.T, observed.T, strict=True):
+            variance = np.var(column[seen]) if seen.sum() > 2 else 0.0
+            if variance > 0:
+                shares.append(float(_noise(column[seen]) ** 2 / variance))
+    return min(max(shares), 1.0)
+
+
+def _noise(values: np.ndarray) -> float:
+    return float(_TO_DEVIATION * np.median(np.abs(np.diff(values))))
+
+
 def _turns(values: np.ndarray) -> int:
     if values.size < 3:
         return 0
     window = max(values.size // _WINDOWS, 1)
+    noise = _noise(values) / np.sqrt(window)
     values = np.convolve(values, np.full(window, 1 / window), mode="valid")
-    noise = _TO_DEVIATION * np.median(np.abs(np.diff(values)))
     least = max(_SHARE * np.ptp(values), min(_DEVIATIONS * noise, 0.5 * np.ptp(values)))
     if least == 0:
         return 0

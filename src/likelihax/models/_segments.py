@@ -66,6 +66,16 @@ class Segments(AbstractSimulator):
         return _together(solved.simulation, gaps, times)
 
     @property
+    def field(self) -> Any:
+        """The ODE's, for terms about its parameters."""
+        return self.ode.field
+
+    @property
+    def initial(self) -> PyTree:
+        """The ODE's, where the first piece begins."""
+        return self.ode.initial
+
+    @property
     def reverse_only(self) -> bool:
         """As the ODE is."""
         return self.ode.reverse_only

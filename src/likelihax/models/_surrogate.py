@@ -86,6 +86,16 @@ class Surrogate(AbstractSimulator):
         return self.ode.started(self._initial(start), -np.inf if rests else start)
 
     @property
+    def field(self) -> Any:
+        """The ODE's vector field, for terms about its parameters."""
+        return self.ode.field
+
+    @property
+    def initial(self) -> PyTree:
+        """The ODE's initial state, which is not fitted here."""
+        return self.ode.initial
+
+    @property
     def reverse_only(self) -> bool:
         """Never: nothing is solved."""
         return False
