@@ -217,10 +217,11 @@ def test_a_user_who_interrupts_on_the_way_keeps_what_was_found(monkeypatch):
         for record in chunks(chunk, arrays, most):
             taken.append(1)
             yield record
-            if len(taken) == 2:
+            if len(taken) == 1:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(_loop, "chunks", impatient)
+    _compile._kept.clear()  # so that the first chunk is one step
     fit = lhx.fit(lhx.NLL(), predation(), animals(), strategy=[GrowingHorizon()] * 2)
     assert fit.result == lhx.RESULTS.interrupted
     assert [stage.result for stage in fit.stages] == ["interrupted"]
@@ -241,18 +242,13 @@ def test_pieces_from_the_true_states_join_and_others_do_not():
     nodes = truth[[40, 80]] + np.array([[0.1, 0.0], [0.0, 0.0]])
     ode = lhx.resolve(predation(tuple(TRUTH))).model
     pieces = Segments(ode, jnp.asarray(nodes), 3)
-    np.testing.assert_allclose(
-        pieces.simulate(jnp.asarray(TIMES)).values[:41], truth[:41], atol=1e-5
-    )
-    np.testing.assert_allclose(
-        pieces.simulate(jnp.asarray(TIMES)).values[80:], truth[80:], atol=1e-5
-    )
+    values = pieces.simulate(jnp.asarray(TIMES)).values
+    np.testing.assert_allclose(values[:40], truth[:40], atol=1e-5)
+    np.testing.assert_allclose(values[80:], truth[80:], atol=1e-5)
     moved = by_scipy(TIMES[:41], state=nodes[0])
-    np.testing.assert_allclose(
-        pieces.gaps(jnp.asarray(TIMES)).values,
-        [truth[40] - nodes[0], moved[40] - nodes[1]],
-        atol=1e-5,
-    )
+    np.testing.assert_allclose(values[40:80], moved[:40], atol=1e-5)
+    gaps = pieces.gaps(jnp.asarray(TIMES)).values
+    np.testing.assert_allclose(gaps, [truth[40] - nodes[0], moved[40] - nodes[1]], atol=1e-5)
 
 
 def test_gradient_of_pieces_against_differences():
@@ -262,8 +258,8 @@ def test_gradient_of_pieces_against_differences():
     cut = easier(problem, Segments(problem.predictor.model, nodes, 3), term)
     theta = cut.start()
     value = jax.jit(lambda theta: cut.value(theta)[0])
-    outcome = jax.jit(cut.value_and_gradient)(theta)
-    rows = jax.jit(cut.linearise)(theta)
+    outcome = jax.jit(lambda theta: cut.value_and_gradient(theta))(theta)
+    rows = jax.jit(lambda theta: cut.linearise(theta))(theta)
     step = 1e-5 * np.eye(theta.size)
     differences = [(value(theta + h) - value(theta - h)) / 2e-5 for h in step]
     np.testing.assert_allclose(outcome.gradient, differences, rtol=2e-5)
@@ -393,11 +389,11 @@ def test_then_both_are_fitted(learned):
 @pytest.mark.parametrize(
     ("start", "data", "reason"),
     [
-        (predation(), animals(), "GrowingHorizon, since the data turn 7 times, and the initial"),
+        (predation(), animals(), "GrowingHorizon, since the data turn 6 times, and the initial"),
         (
             predation(initial=lhx.positive([2.0, 2.0])),
             animals(),
-            "MultipleShooting, since the data turn 7 times, and the initial state is not known.",
+            "MultipleShooting, since the data turn 6 times, and the initial state is not known.",
         ),
         (predation(tuple(1.01 * TRUTH)), animals(), "No strategy: the start follows the data"),
     ],
@@ -428,7 +424,7 @@ def test_what_is_no_ode_is_left_alone():
         lambda tree, data: (tree["x"] - 2) ** 2, {"x": lhx.real(0.5)}, None, strategy="auto"
     )
     assert fit.reason == "No strategy: there is no trajectory to lose."
-    assert fit.estimates["['x']"] == pytest.approx(2.0)
+    assert fit.estimates["x"] == pytest.approx(2.0)
 
 
 # --- what cannot be ------------------------------------------------------------------------------
@@ -454,7 +450,7 @@ def test_what_is_no_ode_is_left_alone():
         (lambda: Auto(limit=0.0), "limit 0.0 is not positive"),
     ],
 )
-def test_arguments_that_cannot_be(make, message):
+def test_arguments_that_cannot_be(as_a_user, make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -488,7 +484,7 @@ PAIR = lhx.Experiments([animals(), lhx.Experiment(TIMES, by_scipy(), name="other
         (PhysicsFirst(), predation(), animals(), "no likelihax.models.Learned part"),
     ],
 )
-def test_problems_that_a_strategy_cannot_serve(strategy, start, data, message):
+def test_problems_that_a_strategy_cannot_serve(as_a_user, strategy, start, data, message):
     with pytest.raises(ValueError, match=message):
         lhx.fit(lhx.NLL(), start, data, strategy=strategy)
 

@@ -82,7 +82,7 @@ def checked_strategies(strategy: Any, problem: Problem) -> tuple[AbstractStrateg
     """One strategy, or several, or none, as a tuple; `ValueError` where one cannot serve."""
     if strategy is None:
         return ()
-    each = (strategy,) if not isinstance(strategy, Sequence) else tuple(strategy)
+    each = tuple(strategy) if isinstance(strategy, list | tuple) else (strategy,)
     for one in each:
         if not isinstance(one, AbstractStrategy):
             raise ValueError(
