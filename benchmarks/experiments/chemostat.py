@@ -57,7 +57,7 @@ Matrix = NDArray[np.float64]
 
 
 class Grazing(eqx.Module):
-    """Algae grow to a capacity and are eaten; rotifers, never full of them, eat and die.
+    """Algae grow to a capacity and are eaten; rotifers eat, never more than so much, and die.
 
     Rates in 1/day, algae and rotifers in units of the table.
     """
