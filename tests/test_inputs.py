@@ -159,6 +159,26 @@ def test_what_inputs_are_between_their_times():
     assert Forcing(jnp.sin, [1.0])(jnp.asarray(0.5)) == np.sin(0.5)
 
 
+def test_so_many_switches_that_they_are_searched():
+    """Each is exact at its time and just before it; the solve misses none, and no derivative."""
+    rng = np.random.default_rng(0)
+    knots = 1e4 + np.concatenate([[0.0], np.sort(rng.uniform(0.0, 10.0, 699))])
+    values = rng.standard_normal(700)
+    many = Steps(knots, values)
+    np.testing.assert_array_equal(jax.vmap(many)(jnp.asarray(knots)), values)
+    before = jax.vmap(many)(jnp.asarray(np.nextafter(knots, -np.inf)))
+    np.testing.assert_array_equal(before[1:], values[:-1])
+    assert before[0] == values[0]
+    times = 1e4 + TIMES
+    areas = np.clip(times[:, None] - knots, 0.0, np.diff(knots, append=np.inf)) @ values
+
+    def model(x, mode):
+        ode = lhx.ODE(lambda t, y, u: x[0] * u(t)[None], [0.0], t0=1e4)
+        return predicted(ode.differentiated(mode), many, times)
+
+    check(model, lambda x: x[0] * areas[:, None], [1.5], modes=BOTH)
+
+
 def test_an_input_may_be_fitted():
     """Levels of a switch inside the field, found from what they do."""
     truth = Steps([0.0, 3.0], [1.0, -0.5])

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._parameters import resolve
+
+# Up to so many sorted times are compared with all at once, more by halving.
+_FEW_TIMES = 512
 
 
 class AbstractInput(eqx.Module):
@@ -61,6 +64,13 @@ def jump_times(tree: Any, dtype: Any) -> Float[Array, " jumps"]:
     """The times of all jumps of all inputs in a tree, sorted."""
     each = [jnp.ravel(node.jumps).astype(dtype) for node in inputs_in(tree)]
     return jnp.sort(jnp.concatenate(each)) if each else jnp.zeros(0, dtype)
+
+
+def last_at(times: Float[Array, " times"], t: Any) -> Int[Array, ""]:
+    """The number of the last of sorted times up to and including `t`; -1 before the first."""
+    times, t = jax.lax.stop_gradient((times, t))
+    method = "compare_all" if times.size <= _FEW_TIMES else "scan_unrolled"
+    return jnp.searchsorted(times, t, side="right", method=method) - 1
 
 
 def checked_times(times: Any, what: str, *, at_least: int = 1) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .._parameters import frozen, known, resolve
-from ._input import AbstractInput, check_values, checked_times
+from ._input import AbstractInput, check_values, checked_times, last_at
 
 
 @final
@@ -39,8 +39,7 @@ class Steps(AbstractInput):
     def __call__(self, t: Float[Array, ""]) -> Float[Array, "..."]:
         """The value at one time, shape `values.shape[1:]`."""
         times, values = resolve((self.times, self.values))
-        at = jnp.searchsorted(times, t, side="right", method="compare_all") - 1
-        found: Array = values[jnp.maximum(at, 0)]
+        found: Array = values[jnp.maximum(last_at(times, t), 0)]
         return found
 
     @property

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from ..inputs import Doses
-from ..inputs._input import inputs_in
+from ..inputs._input import inputs_in, last_at
 
 
 @final
@@ -40,12 +40,13 @@ class Clock(eqx.Module):
         t = jnp.asarray(self.start + share * self.span)
         if not self.jumps.size:
             return t
-        ahead = self.share(self.jumps) > share
-        none = jnp.asarray(jnp.inf, t.dtype)
-        following = jnp.min(jnp.where(ahead, self.jumps, none))
-        passed = jnp.max(jnp.where(ahead, -none, self.jumps))
+        none = jnp.asarray([jnp.inf], t.dtype)
+        # Between two jumps of those known, and of two that are never.
+        jumps = jnp.concatenate([-none, self.jumps, none])
+        at = last_at(self.share(self.jumps), share) + 1
+        passed, following = jumps[at], jumps[at + 1]
         t = jnp.where(t < passed, passed, t)
-        return jnp.where(t >= following, jnp.nextafter(following, -none), t)
+        return jnp.where(t >= following, jnp.nextafter(following, -none[0]), t)
 
 
 @final
