@@ -15,10 +15,10 @@ demo: $(VENV)/.has-demo ## fit lynx and hare, print the table, draw the picture
 	@$(py) examples/lynx_hare.py
 
 test: $(VENV)/.has-test ## run all tests
-	@$(py) -m pytest -n $(WORKERS) $(ARGS)
+	@$(py) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-fast: $(VENV)/.has-test ## run the tests that take moments
-	@$(py) -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	@$(py) -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 lint: $(VENV)/.has-lint ## check style
 	@$(py) -m ruff check .

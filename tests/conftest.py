@@ -59,6 +59,7 @@ LITTLE_OPTIMISED = {
     "test_inputs",
     "test_residuals",
     "test_residuals_of_several",
+    "test_strategies",
 }
 
 

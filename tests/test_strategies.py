@@ -26,6 +26,9 @@ from likelihax.fits._states import guessed_states
 from likelihax.fits._turns import num_turns
 from likelihax.models._segments import Segments
 
+# Most of them compile fits of their own.
+pytestmark = pytest.mark.slow
+
 TRUTH = np.array([1.5, 1.0, 3.0, 1.0])
 FAR = (5.0, 5.0, 5.0, 5.0)
 TIMES = np.linspace(0.0, 12.0, 121)
@@ -394,7 +397,7 @@ def test_then_both_are_fitted(learned):
         (
             predation(initial=lhx.positive([2.0, 2.0])),
             animals(),
-            "MultipleShooting, since the data turn 6 times, and the initial state is not known.",
+            "GradientMatching, since the data turn 6 times, and the initial state is not known.",
         ),
         (predation(tuple(1.01 * TRUTH)), animals(), "No strategy: the start follows the data"),
     ],
@@ -404,6 +407,38 @@ def test_what_is_chosen_and_why(start, data, reason):
     assert fit.reason.startswith(reason)
     assert fit.reason.split(",")[0] in " ".join(repr(fit).split())
     np.testing.assert_allclose(found(fit), TRUTH, rtol=1e-5)
+
+
+def test_a_strategy_that_cannot_begin_is_passed_over(monkeypatch):
+    def refuse(self, problem, method, progress):
+        raise StartError("nothing to begin with")
+
+    monkeypatch.setattr(GrowingHorizon, "find", refuse)
+    fit = lhx.fit(lhx.NLL(), predation(), animals(), strategy="auto")
+    assert fit.reason == (
+        "GradientMatching, since the data turn 6 times, and the initial state is known; "
+        "GrowingHorizon did not lead to the data."
+    )
+    np.testing.assert_allclose(found(fit), TRUTH, rtol=1e-5)
+
+
+def test_where_nothing_follows_the_data_the_lowest_is_taken():
+    """Prey that swing, and an equation that cannot."""
+
+    class Still(eqx.Module):
+        rate: jax.Array
+
+        def __call__(self, t, y, inputs):
+            return -self.rate * y
+
+    swing = np.sin(2 * TIMES)
+    start = lhx.Predictor(lhx.ODE(Still(lhx.positive(1.0)), [0.5]), lhx.likelihoods.Normal(0.3))
+    data = lhx.Experiment(TIMES, swing[:, None])
+    fit = lhx.fit(lhx.NLL(), start, data, strategy="auto", throw=False)
+    assert ": the lowest of all; " in fit.reason
+    assert fit.reason.endswith("did not lead to the data.")
+    plain = lhx.fit(lhx.NLL(), start, data)
+    assert fit.nll <= plain.nll + 1e-6
 
 
 def test_data_that_hardly_turn_need_no_strategy():
