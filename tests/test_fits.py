@@ -414,3 +414,29 @@ def test_table(demo_fit):
 def test_breakdown_sums_to_the_whole(demo_fit):
     assert list(demo_fit.breakdown) == ["hare [thousands]", "lynx [thousands]"]
     assert sum(demo_fit.breakdown.values()) == pytest.approx(demo_fit.nll, rel=1e-12)
+
+
+class Rounded(eqx.Module):
+    """A decay whose values are rounded, its derivatives not: the error of a solver."""
+
+    rate: jax.Array
+    unit: float = eqx.field(static=True)
+
+    def __call__(self, times):
+        exact = jnp.exp(-self.rate * times)
+        rounded = self.unit * jnp.round(exact / self.unit)
+        return exact + jax.lax.stop_gradient(rounded - exact)
+
+
+@pytest.mark.parametrize(("unit", "result"), [(1e-8, "successful"), (1e-4, "stalled")])
+def test_what_the_error_of_the_values_hides_is_converged_within_a_thousandth(unit, result):
+    times = np.linspace(0.1, 3.0, 60)
+    values = np.exp(-1.3 * times) + 1e-3 * np.random.default_rng(0).standard_normal(60)
+    likelihood = lhx.likelihoods.Normal(1e-3)
+    data = lhx.Dataset(times, values)
+    fit = lhx.fit(lhx.NLL(), lhx.Predictor(Rounded(lhx.positive(0.5), unit), likelihood), data)
+    exact = lhx.fit(lhx.NLL(), lhx.Predictor(Rounded(lhx.positive(0.5), 1e-16), likelihood), data)
+    off = abs(fit.estimates["rate"] - exact.estimates["rate"])
+    error = exact.standard_errors()["rate"]
+    assert fit.result == getattr(lhx.RESULTS, result), (off / error, fit.steps)
+    assert (off < 2e-3 * error) == (result == "successful")
