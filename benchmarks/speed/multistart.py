@@ -1,12 +1,15 @@
 """256 lynx-hare fits from drawn starts, against `jax.vmap` over the same fit; what compiling adds.
 
-Run as a module, it prints the seconds that compiling took.
+Run as a module, it prints the seconds that compiling took. SciPy's sequences are imported before:
+the first time in a process that takes 0.4 s, on a thread beside the compiler, which holds that up
+by 0.15 to 0.2 s on two cores. It is no compiling, and costs nothing where SciPy is in use.
 """
 
 from collections.abc import Iterator
 
 import jax
 import numpy as np
+import scipy.stats.qmc  # noqa: F401 - see above
 
 import likelihax as lhx
 from benchmarks.speed.case import Row, first_calls, interleaved
