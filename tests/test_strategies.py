@@ -23,6 +23,7 @@ from likelihax.fits._multiple_shooting import Continuity
 from likelihax.fits._prepare import prepare
 from likelihax.fits._start import StartError
 from likelihax.fits._states import guessed_states
+from likelihax.fits._strategy import anchored
 from likelihax.fits._turns import num_turns
 from likelihax.models._segments import Segments
 
@@ -259,8 +260,8 @@ def test_gradient_of_pieces_against_differences():
     _, problem = prepare(lhx.NLL(), predation((1.6, 1.1, 2.8, 0.9)), animals(), None)
     nodes = lhx.real(by_scipy()[[40, 80]] * 1.1, scale=np.ones((2, 2)))
     term = Continuity(lhx.likelihoods.Normal(scale=[0.3, 0.4]))
-    cut = easier(problem, Segments(problem.predictor.model, nodes, 3), term)
-    theta = cut.start()
+    cut = anchored(easier(problem, Segments(problem.predictor.model, nodes, 3), term), 0.5)
+    theta = cut.start() + 0.02
     value = jax.jit(lambda theta: cut.value(theta)[0])
     outcome = jax.jit(lambda theta: cut.value_and_gradient(theta))(theta)
     rows = jax.jit(lambda theta: cut.linearise(theta))(theta)
@@ -283,6 +284,10 @@ def test_shooting_finds_parameters_behind_a_hidden_state(shot):
     errors = np.array([shot.standard_errors()[name] for name in "abcd"])
     assert shot.success
     assert np.all(np.abs(found(shot) - TRUTH) < 2.576 * errors)
+
+
+def test_joined_pieces_begin_at_the_optimum(shot):
+    assert shot.history[0] - shot.nll < 0.1
 
 
 def test_only_the_fit_without_pieces_is_reported(shot):
@@ -360,6 +365,8 @@ def learned():
         lambda t, y: -y + 0.3 * np.sin(3 * y), (0, 3), [2.0], t_eval=times, rtol=1e-9
     )
     rest = lhx.models.Learned(1, 1, width=4, key=jax.random.key(0))
+    last = lambda network: network.network.layers[1].weight
+    rest = eqx.tree_at(last, rest, replace_fn=lambda weight: weight + 0.1)
     ode = lhx.ODE(Decay(lhx.positive(3.0), rest), [2.0])
     start = lhx.Predictor(ode, lhx.likelihoods.Normal(0.02))
     data = lhx.Experiment(times, solved.y.T)
@@ -377,7 +384,7 @@ def test_the_known_part_is_fitted_alone_first(learned):
     assert stage.nll == pytest.approx(alone.nll, abs=1e-8)
     began = lhx.resolve(fit.problem.predictor).model.field
     assert float(began.rate) == pytest.approx(alone.estimates["rate"], rel=1e-8)
-    np.testing.assert_array_equal(began.rest.network.layers[1].weight, 0.0)
+    np.testing.assert_array_equal(began.rest.network.layers[1].weight, 0.1)
 
 
 def test_then_both_are_fitted(learned):
