@@ -16,10 +16,10 @@ from ._problem import Linearisation, Problem
 # attempt, and for each further one where an attempt let parameters run off to where the data
 # say nothing of them.
 _FIRST_RADII = (0.1, 0.01, 1.0)
-# Where so many steps brought a fit no closer, though it is within this many standard errors, what
-# remains is hidden by the error of the objective's own values. A solver's tolerance does not tell
-# how large that is: a chaotic system makes billions of it.
-_PATIENCE = 16
+# Where so many steps were refused and none came closer, though it is within this many standard
+# errors, what remains is hidden by the error of the objective's own values. A solver's tolerance
+# does not tell how large that is: a chaotic system makes billions of it.
+_PATIENCE = 8
 _HIDDEN = 1e-3
 
 
@@ -59,7 +59,7 @@ class _State(eqx.Module):
     """What goes on from step to step.
 
     `rank` is the largest seen, `attempt` counts from 0, `closest` is a bit below the shortest
-    offset of an accepted point, and `since` counts the steps since then.
+    offset of an accepted point, and `since` counts the steps refused since then.
     """
 
     start: Float[Array, " size"]
@@ -158,9 +158,11 @@ class LevenbergMarquardt(AbstractMethod):
 
         closer = accept & (model.offset < state.closest)
         closest = jnp.where(closer, 0.9 * model.offset, state.closest)
-        since = jnp.where(closer, 0, state.since + 1)
+        since = jnp.where(closer, 0, state.since + (~accept).astype(state.since.dtype))
         stuck = ~(jnp.all(jnp.isfinite(trial)) & jnp.any(trial != record.theta))
         hidden = (stuck | (since >= _PATIENCE)) & (model.offset <= _HIDDEN)
+        # Where the curvature is only a bound, steps are short and many, and the offset with them.
+        hidden = hidden & (linear.share is None)
 
         near = jnp.maximum(self.tolerance, linear.blur)
         there = model.offset <= near
