@@ -6,6 +6,9 @@ import pytest
 from benchmarks.objectives import residuals
 from benchmarks.objectives.residuals import Row
 
+# Each compiles fits of its own.
+pytestmark = pytest.mark.slow
+
 
 def figures(rows):
     return {row.figure: row for row in rows}

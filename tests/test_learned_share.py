@@ -12,6 +12,9 @@ import likelihax as lhx
 from likelihax.diagnostics import learned_share
 from likelihax.models import Learned, Spline, Surrogate, freeze_learned, without_learned
 
+# Each compiles fits of its own.
+pytestmark = pytest.mark.slow
+
 TIMES = np.linspace(0.0, 5.0, 12)
 # Along every trajectory the learned part is what these make of it: no fit is needed for that.
 SLOPE, OFFSET = 0.3, -0.2

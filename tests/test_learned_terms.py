@@ -13,6 +13,9 @@ from likelihax.fits._share import share_along
 from likelihax.models import Learned, Spline, Surrogate, without_learned
 from likelihax.terms import LearnedOverlap, LearnedSize
 
+# Each compiles fits of its own.
+pytestmark = pytest.mark.slow
+
 TIMES = np.linspace(0.0, 4.0, 21)
 SLOPE, OFFSET = -0.4, 0.15
 
