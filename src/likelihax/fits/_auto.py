@@ -14,8 +14,9 @@ from .._result import RESULTS, name_of
 from ..data._horizon import is_timed
 from ..models import ODE
 from ..models._learned import has_learned
+from ._following import follows, left_by
 from ._gradient_matching import GradientMatching
-from ._growing_horizon import GrowingHorizon, follows, left_by
+from ._growing_horizon import GrowingHorizon
 from ._method import AbstractMethod
 from ._multiple_shooting import MultipleShooting
 from ._physics_first import PhysicsFirst

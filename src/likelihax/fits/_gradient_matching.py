@@ -1,5 +1,6 @@
 """A curve through the data first, whose slope is made to match the vector field."""
 
+from dataclasses import replace
 from typing import Any, final
 
 import equinox as eqx
@@ -15,12 +16,11 @@ from ..likelihoods import Normal
 from ..models import ODE, Spline, Surrogate
 from ..models._segments import check_smooth
 from ..terms import Collocation
-from ._easier import easier, restored, with_term
-from ._levenberg_marquardt import LevenbergMarquardt
+from ._easier import check_tightening, easier, restored, run_tied
 from ._method import AbstractMethod
 from ._problem import Problem
 from ._states import guessed_states, spread_of
-from ._strategy import AbstractStrategy, Found, Stage, anchored, require_start, run_stage
+from ._strategy import AbstractStrategy, Found, anchored, check_options
 from ._turns import num_turns
 
 # By default so many knots for each turn of the data, and at least and at most so many.
@@ -64,15 +64,8 @@ class GradientMatching(AbstractStrategy):
     def __check_init__(self) -> None:
         if self.knots is not None and self.knots < 4:
             raise ValueError(f"GradientMatching: {self.knots} knots: a spline needs 4 or more.")
-        if not self.slack or not all(each > 0 for each in self.slack):
-            raise ValueError(
-                f"GradientMatching: slack is {self.slack}: give a positive number for each stage, "
-                "falling."
-            )
-        if not self.spread > 0:
-            raise ValueError(f"GradientMatching: spread {self.spread} is not positive.")
-        if self.max_steps < 1:
-            raise ValueError(f"GradientMatching: max_steps {self.max_steps} is below 1.")
+        check_tightening("GradientMatching", "slack", self.slack)
+        check_options("GradientMatching", self.max_steps, spread=self.spread)
 
     def check(self, problem: Problem) -> None:
         """The model must be an ODE with a smooth solution, the data one experiment."""
@@ -106,20 +99,13 @@ class GradientMatching(AbstractStrategy):
         """Fits the curve and the parameters, stage by stage."""
         matched, steepness = self._drawn(problem)
         quantity = _logarithm if matched.predictor.model.trajectory.log else None
-        method = LevenbergMarquardt() if matched.has_curvature else method
-        stages: list[Stage] = []
-        for slack in self.slack:
-            likelihood = Normal(scale=slack * steepness)
-            matched = with_term(matched, Collocation(likelihood, quantity=quantity))
-            found = run_stage(f"slack of {slack:g}", method, matched, self.max_steps, progress)
-            stages.extend(found.stages)
-            if not found.began:
-                require_start(matched)
-            matched = found.problem
-            if found.interrupted:
-                break
-        back = restored(problem, matched, _solved(problem, matched))
-        return Found(back, tuple(stages), found.interrupted)
+        terms = [
+            (f"slack of {slack:g}", Collocation(Normal(scale=slack * steepness), quantity=quantity))
+            for slack in self.slack
+        ]
+        found = run_tied(matched, terms, method, self.max_steps, progress)
+        back = restored(problem, found.problem, _solved(problem, found.problem))
+        return replace(found, problem=back)
 
     def _drawn(self, problem: Problem) -> tuple[Problem, np.ndarray]:
         """The problem with a curve in the place of the solution, and how steep it can be."""

@@ -1,18 +1,13 @@
 """The beginning of the data first, then more and more of them."""
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from .._parameters import resolve
-from .._predictor import Predictor
-from ..data._horizon import horizon, is_timed, until
-from ..objectives import Unknowns
-from ._measure import mean_of
+from ..data._horizon import horizon, until
+from ._following import astray, errors_of
 from ._method import AbstractMethod
 from ._problem import Problem
 from ._strategy import (
@@ -20,6 +15,8 @@ from ._strategy import (
     Found,
     Stage,
     anchored,
+    check_options,
+    check_timed,
     released,
     require_start,
     run_stage,
@@ -32,10 +29,6 @@ _VALUES_A_NUMBER = 4
 _FIRST_SHARES = (1 / 64, 1 / 4)
 # Where it is lost, it is made shorter as long as it holds this many times.
 _FEWEST_TIMES = 4
-# How far ahead a prediction has gone astray is seen from the mean of so many rows, or of such a
-# part of them where that is more.
-_WINDOW = 8
-_WINDOWS = 50
 # Where fits are lost, the horizon grows by less, down to this share of what is asked for at least.
 _SMALLEST_GROWTH = 0.1
 # So often a fit that is lost is gone on from all the same, having tried shorter horizons; from then
@@ -85,11 +78,7 @@ class GrowingHorizon(AbstractStrategy):
                 f"GrowingHorizon: growth from {least} to {most}: both must be above 1, for "
                 "instance (1.2, 4.0)."
             )
-        for name, value in (("limit", self.limit), ("spread", self.spread)):
-            if not value > 0:
-                raise ValueError(f"GrowingHorizon: {name} {value} is not positive.")
-        if self.max_steps < 1:
-            raise ValueError(f"GrowingHorizon: max_steps {self.max_steps} is below 1.")
+        check_options("GrowingHorizon", self.max_steps, limit=self.limit, spread=self.spread)
 
     def check(self, problem: Problem) -> None:
         """The data must have times, and a predictor that says what it predicts at them."""
@@ -135,7 +124,7 @@ class GrowingHorizon(AbstractStrategy):
         return found, _Reached(replace(found.problem, data=problem.data), share, errors, places)
 
     def _is_lost(self, tried: "_Reached", reached: "_Reached") -> bool:
-        return _astray(tried.places, tried.errors, self.limit + 2 * reached.left) is not None
+        return astray(tried.places, tried.errors, self.limit + 2 * reached.left) is not None
 
     def _shorter(
         self, reached: "_Reached", share: float, growth: float
@@ -159,10 +148,10 @@ class GrowingHorizon(AbstractStrategy):
         ahead = min(reached.share * growth, 1.0)
         data = reached.problem.data
         places, errors = errors_of(reached.problem.unknowns, until(data, ahead), data)
-        astray = _astray(places, errors, self.limit + 2 * reached.left)
-        if ahead == 1 and astray is None:
+        strayed = astray(places, errors, self.limit + 2 * reached.left)
+        if ahead == 1 and strayed is None:
             return 0.0, growth
-        follows = ahead if astray is None else astray
+        follows = ahead if strayed is None else strayed
         return float(np.clip(follows, min(reached.share * least, 1.0), ahead)), growth
 
 
@@ -182,74 +171,3 @@ class _Reached:
     def left(self) -> float:
         """What it left unexplained."""
         return float(np.mean(self.errors))
-
-
-def check_timed(problem: Problem, name: str) -> None:
-    """Raises `ValueError` unless the problem is about a predictor and measured times."""
-    if not is_timed(problem.data):
-        raise ValueError(
-            f"{name} needs data with times, an Experiment or several, not "
-            f"{type(problem.data).__name__}: leave the strategy out."
-        )
-    if not isinstance(problem.predictor, Predictor):
-        raise ValueError(
-            f"{name} needs a Predictor (model and likelihood), not "
-            f"{type(problem.predictor).__name__}: leave the strategy out."
-        )
-
-
-def errors_of(unknowns: Unknowns, data: Any, whole: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Where each row with a measured value is in its experiment, and its squared error.
-
-    Both in the order of the first, a share of the experiment's times. The error is in units of
-    the spread of each observable in the `whole` data, infinite where the model could not be solved.
-    """
-    squares = np.asarray(_squared_errors(unknowns, data, whole))
-    observed = np.asarray(data.observed).reshape(squares.shape)
-    lengths = [one.times.size for one in whole.experiments]
-    places = np.concatenate([np.arange(1, length + 1) / length for length in lengths])
-    seen = observed.any(axis=1)
-    squares = np.where(observed, squares, 0.0)[seen].sum(axis=1) / observed[seen].sum(axis=1)
-    order = np.argsort(places[seen], kind="stable")
-    return places[seen][order], squares[order]
-
-
-@eqx.filter_jit
-def _squared_errors(unknowns: Unknowns, data: Any, whole: Any) -> Array:
-    now = resolve(unknowns).predictor
-    simulation = now.predict(data)
-    mean = mean_of(now.likelihood_of(data), simulation.values)
-    if mean is None or mean.shape != data.values.shape:
-        mean = jnp.zeros_like(data.values)
-    squares = ((data.values - mean.astype(data.values.dtype)) / _spread(whole)) ** 2
-    usable = simulation.success & jnp.isfinite(squares)
-    return jnp.where(usable, squares, jnp.inf).reshape(data.values.shape[0], -1)
-
-
-def _spread(data: Any) -> Array:
-    """The standard deviation of each observable, of all that was measured."""
-    weights = data.observed.astype(data.values.dtype)
-    count = jnp.maximum(jnp.sum(weights, axis=0), 1.0)
-    mean = jnp.sum(weights * data.values, axis=0) / count
-    off = weights * (data.values - mean[None]) ** 2
-    spread = jnp.sqrt(jnp.sum(off, axis=0) / count)
-    return jnp.where(spread > 0, spread, 1.0)[None]
-
-
-def follows(problem: Problem, limit: float) -> bool:
-    """Whether a problem's start follows the data to their end."""
-    places, errors = errors_of(problem.unknowns, problem.data, problem.data)
-    return _astray(places, errors, limit) is None
-
-
-def left_by(problem: Problem) -> float:
-    """The share of the variance that a problem's start leaves unexplained."""
-    return float(np.mean(errors_of(problem.unknowns, problem.data, problem.data)[1]))
-
-
-def _astray(places: np.ndarray, errors: np.ndarray, limit: float) -> float | None:
-    """The place from which on the mean error of the next few rows is above a limit."""
-    window = min(max(_WINDOW, errors.size // _WINDOWS), errors.size)
-    means = np.convolve(errors, np.full(window, 1 / window), mode="valid")
-    above = np.flatnonzero(~(means <= limit))
-    return float(places[above[0]]) if above.size else None

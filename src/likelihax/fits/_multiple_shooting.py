@@ -1,6 +1,7 @@
 """Many short trajectories first, which need not join; then more and more so."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any, final
 
 import equinox as eqx
@@ -17,13 +18,11 @@ from ..likelihoods import AbstractLikelihood, Normal
 from ..models import ODE, Simulation
 from ..models._segments import CUT, Segments, bounds, check_smooth
 from ..terms._law import AbstractResidual
-from ._easier import easier, restored, with_term
-from ._growing_horizon import check_timed
-from ._levenberg_marquardt import LevenbergMarquardt
+from ._easier import check_tightening, easier, restored, run_tied
 from ._method import AbstractMethod
 from ._problem import Problem
 from ._states import guessed_states, spread_of
-from ._strategy import AbstractStrategy, Found, Stage, anchored, require_start, run_stage
+from ._strategy import AbstractStrategy, Found, anchored, check_options, check_timed
 from ._turns import num_turns
 
 # By default there is a piece for each turn of the data, but no fewer and no more than this, and
@@ -66,15 +65,8 @@ class MultipleShooting(AbstractStrategy):
     def __check_init__(self) -> None:
         if self.pieces is not None and self.pieces < 2:
             raise ValueError(f"MultipleShooting: {self.pieces} pieces: give 2 or more.")
-        if not self.gaps or not all(gap > 0 for gap in self.gaps):
-            raise ValueError(
-                f"MultipleShooting: gaps are {self.gaps}: give a positive number for each stage, "
-                "falling."
-            )
-        if not self.spread > 0:
-            raise ValueError(f"MultipleShooting: spread {self.spread} is not positive.")
-        if self.max_steps < 1:
-            raise ValueError(f"MultipleShooting: max_steps {self.max_steps} is below 1.")
+        check_tightening("MultipleShooting", "gaps", self.gaps)
+        check_options("MultipleShooting", self.max_steps, spread=self.spread)
 
     def check(self, problem: Problem) -> None:
         """The model must be an ODE that can be cut into pieces."""
@@ -97,19 +89,10 @@ class MultipleShooting(AbstractStrategy):
     def find(self, problem: Problem, method: AbstractMethod, progress: bool | None) -> Found:
         """Fits the pieces, stage by stage."""
         cut, scale = self._cut(problem)
-        method = LevenbergMarquardt() if cut.has_curvature and cut.forward else method
-        stages: list[Stage] = []
-        for gap in self.gaps:
-            cut = with_term(cut, Continuity(Normal(scale=gap * scale)))
-            found = run_stage(f"gaps of {gap:g}", method, cut, self.max_steps, progress)
-            stages.extend(found.stages)
-            if not found.began:
-                require_start(cut)
-            cut = found.problem
-            if found.interrupted:
-                break
-        joined = restored(problem, cut, cut.predictor.model.ode)
-        return Found(joined, tuple(stages), found.interrupted)
+        terms = [(f"gaps of {gap:g}", Continuity(Normal(scale=gap * scale))) for gap in self.gaps]
+        found = run_tied(cut, terms, method, self.max_steps, progress)
+        joined = restored(problem, found.problem, found.problem.predictor.model.ode)
+        return replace(found, problem=joined)
 
     def _cut(self, problem: Problem) -> tuple[Problem, np.ndarray]:
         """The problem in pieces, and the spread of each state."""

@@ -12,11 +12,12 @@ from ..models._learned import (
     with_learned,
     without_learned,
 )
-from ..objectives import AbstractObjective, Unknowns, WeightedSum, as_sum
+from ..objectives import AbstractObjective, Unknowns
+from ._easier import only, put_back
 from ._method import AbstractMethod
 from ._prepare import prepare
 from ._problem import Problem
-from ._strategy import AbstractStrategy, Found, pursue, require_start, run_stage
+from ._strategy import AbstractStrategy, Found, check_options, pursue, require_start, run_stage
 
 
 @final
@@ -44,8 +45,7 @@ class PhysicsFirst(AbstractStrategy):
                 f"PhysicsFirst: unknown strategy {self.strategy!r}: give for instance "
                 "likelihax.fits.GrowingHorizon(), or leave it out."
             )
-        if self.max_steps < 1:
-            raise ValueError(f"PhysicsFirst: max_steps {self.max_steps} is below 1.")
+        check_options("PhysicsFirst", self.max_steps)
 
     def check(self, problem: Problem) -> None:
         """There must be something learned."""
@@ -74,10 +74,8 @@ class PhysicsFirst(AbstractStrategy):
 def _physics(problem: Problem) -> tuple[AbstractMethod, Problem]:
     """The problem of the known part, and the method for it."""
     predictor = freeze_learned(without_learned(problem.predictor))
-    objective = problem.unknowns.objective
-    kept = [i for i, part in enumerate(_parts(objective)) if _serves(part, predictor, problem.data)]
-    total = as_sum(objective)
-    parts = WeightedSum(tuple(total.parts[i] for i in kept), tuple(total.weights[i] for i in kept))
+    serves = lambda part: _serves(part, predictor, problem.data)
+    parts = only(problem.unknowns.objective, serves)
     return prepare(parts, predictor, problem.data, None)
 
 
@@ -85,18 +83,9 @@ def _both(problem: Problem, physics: Problem) -> Problem:
     """The whole problem, from where the known part ended."""
     mode = "forward" if problem.forward else "reverse"
     predictor = thaw_learned(with_learned(physics.predictor.differentiated(mode)))
-    before = problem.unknowns.objective
-    moved = iter(_parts(physics.unknowns.objective))
     serves = lambda part: _serves(part, physics.predictor, problem.data)
-    parts = tuple(next(moved) if serves(part) else part for part in _parts(before))
-    after: AbstractObjective = parts[0]
-    if isinstance(before, WeightedSum):
-        after = WeightedSum(parts, before.weights)
+    after = put_back(problem.unknowns.objective, physics.unknowns.objective, serves)
     return replace(problem, unknowns=Unknowns(predictor, after))
-
-
-def _parts(objective: AbstractObjective) -> tuple[AbstractObjective, ...]:
-    return as_sum(objective).parts
 
 
 def _serves(part: AbstractObjective, predictor: Any, data: Any) -> bool:

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._parameters import unpack
+from .._predictor import Predictor
 from .._result import RESULTS, name_of
+from ..data._horizon import is_timed
 from ._anchor import Anchor
 from ._loop import run
 from ._method import AbstractMethod, Record
@@ -149,6 +151,29 @@ def released(problem: Problem) -> Problem:
     if anchor is None:
         return problem
     return replace(problem, anchor=Anchor(anchor.centre, jnp.zeros_like(anchor.weight)))
+
+
+def check_options(name: str, max_steps: int, **positive: float) -> None:
+    """Raises `ValueError` where an option that must be positive is not."""
+    for option, value in positive.items():
+        if not value > 0:
+            raise ValueError(f"{name}: {option} {value} is not positive.")
+    if max_steps < 1:
+        raise ValueError(f"{name}: max_steps {max_steps} is below 1.")
+
+
+def check_timed(problem: Problem, name: str) -> None:
+    """Raises `ValueError` unless the problem is about a predictor and measured times."""
+    if not is_timed(problem.data):
+        raise ValueError(
+            f"{name} needs data with times, an Experiment or several, not "
+            f"{type(problem.data).__name__}: leave the strategy out."
+        )
+    if not isinstance(problem.predictor, Predictor):
+        raise ValueError(
+            f"{name} needs a Predictor (model and likelihood), not "
+            f"{type(problem.predictor).__name__}: leave the strategy out."
+        )
 
 
 def require_start(problem: Problem) -> None:
