@@ -89,9 +89,9 @@ class Auto(AbstractStrategy):
         return Found(best[1], stages, reason=_said(best[2], f"{why}: the lowest of all", others))
 
     def _is_there(self, found: Found) -> bool:
-        """Whether the fit from there converged, and follows the data."""
-        converged = found.stages[-1].result == name_of(RESULTS.successful)
-        return converged and left_by(found.problem) <= self.limit
+        """Whether the fit from there converged, or is on its way, and follows the data."""
+        ends = {name_of(RESULTS.successful), name_of(RESULTS.steps_used_up)}
+        return found.stages[-1].result in ends and left_by(found.problem) <= self.limit
 
     def _alone(self, problem: Problem) -> str:
         """Why a fit from the start will do; empty if it may not."""
