@@ -2,6 +2,7 @@
 
 from . import diagnostics as diagnostics
 from . import fits as fits
+from . import inference as inference
 from . import inputs as inputs
 from . import likelihoods as likelihoods
 from . import links as links
