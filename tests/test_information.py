@@ -318,6 +318,13 @@ def test_what_is_practically_flat_is_named_and_has_no_symmetric_interval():
     assert not any(each.exact for each in fit.identifiability.open if "a" in each.names)
 
 
+def test_a_long_error_of_a_positive_number_is_no_symmetric_interval():
+    fit = fitted(8, b=4.0, values=STRAIGHT)
+    np.testing.assert_array_equal(fit.identifiability.determined, [True, True, False, True])
+    assert fit.identifiability.doubtful == ("a", "b")
+    assert "A symmetric interval says little about a and b: see likelihax.profile." in str(fit)
+
+
 def test_a_weak_number_is_named():
     fit = fitted(9, kind=lhx.real, values=STRAIGHT)
     assert "b is practically not determined" in str(fit.identifiability)
@@ -370,6 +377,7 @@ def test_the_scale_of_what_is_never_seen_is_named():
 def test_a_well_posed_fit_is_not_accused(lynx_hare_fit, line):
     for fit in (lynx_hare_fit, line[0]):
         assert fit.identifiability.is_identified
+        assert not fit.identifiability.doubtful
         assert "determined" not in str(fit)
     scales = np.sqrt(np.diag(jax.device_get(lynx_hare_fit.covariance().matrix)))
     assert np.all(np.isfinite(scales))

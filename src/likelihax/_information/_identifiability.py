@@ -19,10 +19,8 @@ from ._spread import Spread
 # units that a fit sees. Through a logarithm: a 95 % interval of more than a factor of a thousand.
 # For a real one with a scale, in that scale. A bare array has none to compare with.
 _LIMITS = {"transformed": float(np.log(1e3)) / (2 * 1.959964), "real": 1e3, "bare": np.inf}
-# From here on, a symmetric interval of a positive number reaches below zero. Whether it is open
-# is then looked at: at a thousand times, or a thousandth, of the estimate, where the objective
-# must be higher by half the 95 % quantile of chi-squared with one degree of freedom.
-_SUSPECT, _FAR, _HIGHER = 0.5, 1e3, 1.92
+# From here on, a symmetric 95 % interval of a positive number reaches below zero.
+_DOUBTFUL = 0.51
 # How much of a parameter's own reach a flat direction must make up to be named with it, and how
 # near to whole numbers its coefficients are: a direction that is only nearly flat is known less
 # well. What is named is confirmed in either case.
@@ -62,11 +60,14 @@ class Identifiability:
         `(size,)`. Their ratio is what collinearity means.
     - `determined`: for each number, in the order of the labels, whether it is, by itself.
     - `open`: what is not, one entry for what belongs together.
+    - `doubtful`: which of those that are have a standard error so long, for a number with a
+        constraint, that a symmetric interval would reach beyond it.
     """
 
     strengths: np.ndarray
     determined: np.ndarray
     open: tuple[Open, ...]
+    doubtful: tuple[str, ...] = ()
 
     @property
     def is_identified(self) -> bool:
@@ -80,10 +81,22 @@ class Identifiability:
         return strongest / weakest if weakest > 0 else np.inf
 
     def __repr__(self) -> str:
-        head = f"condition number of the scaled information {self.condition_number:.2g}"
+        lines = list(self.sentences)
         if self.is_identified:
-            return f"Every parameter is determined by itself; {head}."
-        return "\n".join([*(each.sentence for each in self.open), head])
+            lines.insert(0, "Every parameter is determined by itself.")
+        number = f"{self.condition_number:.2g}"
+        return "\n".join([*lines, f"Condition number of the scaled information: {number}."])
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What there is to say, in words; nothing where all is well."""
+        found = [each.sentence for each in self.open]
+        if self.doubtful:
+            found.append(
+                f"A symmetric interval says little about {_listed(self.doubtful)}: see "
+                "likelihax.profile."
+            )
+        return tuple(found)
 
 
 class _Point(NamedTuple):
@@ -126,11 +139,9 @@ def identified(
     for i in np.flatnonzero(~determined):
         if names[i] not in named:
             found.append(_alone(names[i], float(errors[i]), float(limits[i])))
-    transformed = limits == _LIMITS["transformed"]
-    for rows, each in _open_far_out(spread, point, determined & transformed & (errors > _SUSPECT)):
-        found.append(each)
-        determined[rows] = False
-    return Identifiability(np.sort(spread.strengths), determined, tuple(found))
+    long = determined & (limits == _LIMITS["transformed"]) & (errors > _DOUBTFUL)
+    doubtful = tuple(names[i] for i in np.flatnonzero(long))
+    return Identifiability(np.sort(spread.strengths), determined, tuple(found), doubtful)
 
 
 def _flat(spread: Spread, point: _Point, limits: np.ndarray, exact: bool) -> np.ndarray:
@@ -157,38 +168,6 @@ def _opened(
         return []
     part = moved[np.ix_(members, which)]
     return [_named(point, members[rows], part[rows], exact) for rows in connected(part)]
-
-
-def _open_far_out(
-    spread: Spread, point: _Point, suspects: np.ndarray
-) -> list[tuple[np.ndarray, Open]]:
-    """What hardly changes the objective even far out, though its curvature here is not small."""
-    if not np.any(suspects):
-        return []
-    found = []
-    limits = np.where(suspects, _SUSPECT, np.inf)
-    which = _flat(spread, point, limits, exact=False)
-    members = np.flatnonzero(suspects)
-    moves = (point.to_natural @ spread.directions)[np.ix_(members, which)]
-    if not which.any():
-        return []
-    far = lambda values: lambda step: values * _FAR**step
-    for rows in connected(moves):
-        block, part = members[rows], moves[rows]
-        names = tuple(point.names[i] for i in block)
-        values = point.values[block]
-        stay = whole_numbers(reduced(kernel_of(reduced((part / values[:, None]).T))), _NEAR[False])
-        if stay is not None and np.any(np.sum(stay != 0, axis=1) < 2):
-            stay = None
-        if stay is not None and _change(point, block, kernel_of(stay), far(values)) <= _HIGHER:
-            formulas = tuple(combined(names, row, product=True) for row in stay)
-            found.append((block, Open(names, formulas, False, _only(names, formulas, False))))
-            continue
-        for i, name in zip(block, names, strict=True):
-            one = np.array([i])
-            if _change(point, one, np.ones((1, 1)), far(point.values[one])) <= _HIGHER:
-                found.append((one, Open((name,), (), False, _nothing((name,), False))))
-    return found
 
 
 def _named(point: _Point, members: np.ndarray, moves: np.ndarray, exact: bool) -> Open:
@@ -231,7 +210,7 @@ def _change(
             there = point.values.copy()
             there[members] = moved(way * step / np.max(np.abs(step)))
             each.append(point.evaluate(there))
-        # One way may lead out of a range, or be closed.
+        # One way may lead out of a range.
         changes.append(min(abs(value - here) for value in each))
     return max(changes)
 
