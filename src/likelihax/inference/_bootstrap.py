@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._parameters import natural, resolve
+from .._parameters import resolve
 from ..data import Dataset
 from ..fits import Fit
 from ._ensemble import Ensemble
 from ._keys import check_key
-from ._refits import Refits, on_data, refits, with_objectives
+from ._refits import Refits, in_natural_units, on_data, refits, with_objectives
 from ._resampled import case_counts, number_of_cases, reweighted, simulated, simulated_residuals
 
 Kind = Literal["cases", "parametric", "residual"]
@@ -113,7 +114,8 @@ class Bootstrap:
 
     @cached_property
     def _observed(self) -> np.ndarray:
-        return np.asarray(natural(self.fit.record.theta, self.fit.problem.unknowns))
+        theta = jnp.asarray(self.fit.record.theta)[None]
+        return np.asarray(in_natural_units(theta, self.fit.problem.unknowns))[0]
 
     @cached_property
     def _jackknife(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Whether a larger model fits better than chance would make it."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,22 +45,26 @@ class LikelihoodRatio:
         return f"{line}\n{self.note}" if self.note else line
 
 
-def likelihood_ratio(smaller: Fit, larger: Fit) -> LikelihoodRatio:
+def likelihood_ratio(
+    smaller: Fit, larger: Fit, *, boundary: Sequence[str] | None = None
+) -> LikelihoodRatio:
     r"""Tests a smaller model within a larger one: $2(L_0 - L_1)$ against $\chi^2$.
 
     S. S. Wilks 1938, Annals of Mathematical Statistics 9. Where the smaller model puts a parameter
     on the boundary of its range, a variance at zero, the statistic is half the time zero: with
     one such parameter its law is half $\chi^2_{d-1}$, half $\chi^2_d$ (S. G. Self and K.-Y. Liang
-    1987, JASA 82, cases 5 and 6). It is seen where a parameter of the larger model is a known
-    number at the edge of its constraint in the same place of the smaller one, such as
-    `frozen(0.0)` in the place of `positive(...)`, or where the larger fit ran away towards the
-    edge. With several such parameters $\chi^2_d$ is used, which errs towards the smaller
-    model. A warning says that there is a boundary.
+    1987, JASA 82, cases 5 and 6). With several such parameters $\chi^2_d$ is used, which errs
+    towards the smaller model.
 
     **Arguments:**
 
     - `smaller`, `larger`: fits of the same values by the NLL. That one is a special case of the
         other is for you to know; only their sizes and NLLs can be checked.
+    - `boundary`: names for the parameters that the smaller model puts on the boundary. By default
+        what can be seen of them, with a warning: known numbers of the smaller model at the edge
+        of the constraint that the larger one has in the same place, `frozen(0.0)` for
+        `positive(...)`; or that the larger fit ran away. A Poisson in the place of a negative
+        binomial, for instance, cannot be seen.
 
     Raises `ValueError` where the larger model has no more parameters or a higher NLL, and for fits
     of different data, by something else than the NLL, or that did not converge.
@@ -84,12 +89,13 @@ def likelihood_ratio(smaller: Fit, larger: Fit) -> LikelihoodRatio:
             "local minimum: start it from the smaller fit's estimates."
         )
     statistic = max(statistic, 0.0)
-    boundary = _on_boundary(smaller, larger)
-    p_value, note = _p_value(statistic, dof, len(boundary))
-    if boundary:
-        note = f"On the boundary: {', '.join(boundary)}. {note}"
+    edges = _on_boundary(smaller, larger) if boundary is None else tuple(boundary)
+    p_value, note = _p_value(statistic, dof, len(edges))
+    if edges:
+        note = f"On the boundary: {', '.join(edges)}. {note}"
+    if edges and boundary is None:
         warnings.warn(f"likelihood_ratio: {note}", stacklevel=2)
-    return LikelihoodRatio(statistic, dof, p_value, boundary, note)
+    return LikelihoodRatio(statistic, dof, p_value, edges, note)
 
 
 def _check(name: str, fit: Any) -> None:

@@ -1,7 +1,9 @@
 """Several predictive distributions of one family as one: their weighted mixture."""
 
+import math
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
@@ -70,7 +72,9 @@ class PredictiveMixture(Distribution):
         shape = sample_shape + self.batch_shape
         logits = jnp.log(self.weights)
         which = jax.random.categorical(of_member, logits, shape=shape)
-        drawn = self.components.sample(of_value, sample_shape)
+        keys = jax.random.split(of_value, math.prod(sample_shape))
+        drawn = jax.vmap(self.components.sample)(keys)
+        drawn = drawn.reshape(sample_shape + drawn.shape[1:])
         at = len(sample_shape)
         which = which.reshape(shape[:at] + (1,) + shape[at:] + (1,) * self.event_dim)
         return jnp.take_along_axis(drawn, which, axis=at).squeeze(at)
@@ -124,6 +128,9 @@ class PredictiveMixture(Distribution):
         wanted = jnp.asarray(q, jnp.result_type(float) if not hasattr(q, "dtype") else None)
         lead = wanted.shape[: max(wanted.ndim - len(self.batch_shape), 0)]
         wanted = jnp.broadcast_to(wanted, lead + self.batch_shape)
+        return _quantile(self, wanted)
+
+    def _quantile(self, wanted: Array) -> Array:
         if self.is_discrete:
             return self._discrete_quantile(wanted)
         lower, upper = (self._edge(end, wanted) for end in ("lower_bound", "upper_bound"))
@@ -188,9 +195,8 @@ class PredictiveMixture(Distribution):
 
     def _resultant(self) -> Array:
         length, angle = 1.0 - self._moment("variance"), self.components.mean
-        return self._weighted(length * jnp.cos(angle)) + 1j * self._weighted(
-            length * jnp.sin(angle)
-        )
+        across, along = (self._weighted(length * part(angle)) for part in (jnp.cos, jnp.sin))
+        return jax.lax.complex(across, along)
 
     @property
     def _is_circular(self) -> bool:
@@ -198,6 +204,12 @@ class PredictiveMixture(Distribution):
 
     def _by_member(self, ndim: int) -> tuple[int, ...]:
         return (self.weights.size,) + (1,) * (ndim - 1)
+
+
+@eqx.filter_jit
+def _quantile(mixture: PredictiveMixture, wanted: Array) -> Array:
+    # Compiled once for a family and a shape: a loop outside would be compiled at each call.
+    return mixture._quantile(wanted)
 
 
 def _bisected(reached: Any, like: Array) -> Array:

@@ -82,7 +82,7 @@ class Refits:
         For fits whose parameters began in the same units.
         """
         thetas = jnp.asarray(np.stack([np.asarray(ran.record.theta) for ran in self.runs]))
-        return np.asarray(_natural(thetas, self.problems.problem.unknowns))
+        return np.asarray(in_natural_units(thetas, self.problems.problem.unknowns))
 
     def by_name(self, estimates: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of numbers in the order of `labels`, as one array for each name."""
@@ -91,7 +91,7 @@ class Refits:
         for label in self.labels:
             size = len(label.elements)
             piece = estimates[..., offset : offset + size]
-            named[label.name] = piece.reshape(*estimates.shape[:-1], *label.shape)
+            named[label.name] = piece.reshape((*estimates.shape[:-1], *label.shape))
             offset += size
         return named
 
@@ -204,5 +204,6 @@ def _alike(ours: Any, theirs: Any) -> bool:
 
 
 @eqx.filter_jit
-def _natural(thetas: Array, unknowns: Unknowns) -> Array:
+def in_natural_units(thetas: Array, unknowns: Unknowns) -> Array:
+    """The fitted numbers of each of several vectors, one a row."""
     return jax.vmap(lambda theta: natural(theta, unknowns))(thetas)

@@ -157,5 +157,6 @@ def _checked(fit: Fit, values: Array, kind: str) -> Array:
 
 @eqx.filter_jit
 def _sampled(predictor: Predictor, data: AbstractData, key: Array, num: int) -> Array:
-    drawn: Array = resolve(predictor).predictive(data).sample(key, (num,))
+    distribution = resolve(predictor).predictive(data)
+    drawn: Array = jax.vmap(distribution.sample)(jax.random.split(key, num))
     return drawn

@@ -11,6 +11,8 @@ from ._held_out import measured_nll
 # How far the mean log score may be from the largest that there is, in nats.
 _TOLERANCE = 1e-10
 _MOST_STEPS = 100_000
+# A weight below this is on its way to zero.
+_NOTHING = 1e-9
 
 
 def stack(predictions: Mapping[str, Any], held_out: AbstractData | None = None) -> dict[str, float]:
@@ -64,7 +66,8 @@ def stacking_weights(nll: np.ndarray) -> np.ndarray:
             break
         weights = weights * slopes
         weights /= weights.sum()
-    return weights
+    kept = np.where(weights < _NOTHING, 0.0, weights)
+    return kept / kept.sum()
 
 
 def _newton(densities: np.ndarray, start: np.ndarray) -> np.ndarray:
