@@ -79,15 +79,16 @@ def test_criteria_are_statsmodels(counts):
         got = (ours.nll, ours.aic, ours.bic, ours.aicc)
         np.testing.assert_allclose(got, expected, rtol=1e-9)
         assert (ours.num_parameters, ours.num_observed) == (k, 40)
-    apart = theirs["large"].aic - theirs["small"].aic
-    assert apart > 0
-    np.testing.assert_allclose(found.differences()["large"], apart, rtol=1e-7)
-    assert found.differences()["small"] == 0
-    expected = 1 / (1 + np.exp(-apart / 2))
-    np.testing.assert_allclose(found.weights()["small"], expected, rtol=1e-9)
-    apart = theirs["large"].bic_llf - theirs["small"].bic_llf
-    np.testing.assert_allclose(found.differences("bic")["large"], apart, rtol=1e-7)
-    assert repr(found).splitlines()[1].startswith("small ")
+    for by, of in (("aic", "aic"), ("bic", "bic_llf")):
+        each = {name: getattr(other, of) for name, other in theirs.items()}
+        best = min(each, key=each.__getitem__)
+        above = {name: value - each[best] for name, value in each.items()}
+        assert found.differences(by) == pytest.approx(above, abs=1e-6)
+        total = sum(np.exp(-value / 2) for value in above.values())
+        weights = {name: np.exp(-value / 2) / total for name, value in above.items()}
+        assert found.weights(by) == pytest.approx(weights, abs=1e-7)
+    best = min(theirs, key=lambda name: theirs[name].aic)
+    assert repr(found).splitlines()[1].startswith(f"{best} ")
     assert f"{theirs['large'].aic:.2f}" in repr(found)
 
 
@@ -156,7 +157,6 @@ def test_what_did_not_converge_has_no_aic(three):
 
 
 def test_held_out_nll_of_fits_and_ensembles(three, two):
-    _, data = line_problem(0.3)
     generator = np.random.default_rng(8)
     rows = np.column_stack([np.ones(12), generator.standard_normal((12, 2))])
     values = rows @ np.array([2.0, -1.0, 0.5])
@@ -252,7 +252,7 @@ def test_a_parameter_on_its_boundary_halves_the_p_value():
     values = np.random.default_rng(6).standard_normal(40) + np.linspace(-0.4, 0.4, 40)
     smaller, larger = sloped(lhx.frozen(0.0), values), sloped(lhx.positive(0.5), values)
     statistic = 2 * (smaller.nll - larger.nll)
-    assert statistic > 0.5
+    assert statistic > 0.1
     with pytest.warns(UserWarning, match=r"On the boundary: model\.slope"):
         found = lhx.likelihood_ratio(smaller, larger)
     np.testing.assert_allclose(found.p_value, 0.5 * stats.chi2.sf(statistic, 1), rtol=1e-9)

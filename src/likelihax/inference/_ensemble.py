@@ -221,9 +221,17 @@ def _stacked(predictors: list[Predictor]) -> tuple[Any, Any]:
     shared: list[Any] = []
     for column in zip(*rows, strict=True):
         differ = eqx.is_array(column[0]) and not all(_same(column[0], leaf) for leaf in column[1:])
-        varying.append(jnp.stack([jnp.asarray(leaf) for leaf in column]) if differ else None)
+        varying.append(_stack(column) if differ else None)
         shared.append(None if differ else column[0])
     return structure.unflatten(varying), structure.unflatten(shared)
+
+
+def _stack(leaves: Sequence[Any]) -> Array:
+    # Of a thousand members XLA would compile a concatenation of a thousand arrays.
+    concrete = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    if concrete and not jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves]))
+    return jnp.stack(leaves)
 
 
 def _alike(ours: Any, theirs: Any) -> bool:

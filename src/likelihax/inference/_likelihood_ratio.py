@@ -109,7 +109,7 @@ def _check(name: str, fit: Any) -> None:
 
 
 def _ran_away(fit: Fit) -> bool:
-    return bool(fit.result == RESULTS.runaway) and np.isfinite(fit.nll)
+    return bool(fit.result == RESULTS.runaway) and bool(np.isfinite(fit.nll))
 
 
 def _slack(nll: float, larger: Fit) -> float:
