@@ -137,22 +137,22 @@ def test_priors_stay_and_weights_multiply(line):
         np.testing.assert_allclose(ours, exact, rtol=1e-8)
 
 
-def test_refits_that_run_away_are_counted_and_left_out():
-    inputs = np.array([[1.0, x] for x in (-2.0, -1.0, -0.5, 0.2, 0.1, 0.6, 1.0, 2.0)])
-    values = np.array([0, 0, 0, 0, 1, 1, 1, 1])  # two rows apart from being separable
-    predictor = lhx.Predictor(Line(jnp.zeros(2)), lhx.likelihoods.Bernoulli())
-    fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(inputs, values))
-    found = lhx.bootstrap(fit, num=60, key=KEY)
-    separable = 0
-    for counts in _resampled.case_counts(fit, 60, KEY):
-        seen = counts > 0
-        zeros, ones = inputs[seen & (values == 0), 1], inputs[seen & (values == 1), 1]
-        separable += zeros.size == 0 or ones.size == 0 or zeros.max() < ones.min()
-    assert 0 < separable < 60
-    assert found.failed == separable
-    assert f"{separable} did not and are left out" in repr(found)
-    assert found.estimates["weights"].shape == (60 - separable, 2)
-    assert np.all(np.isfinite(found.standard_errors["weights"]))
+def test_refits_that_do_not_converge_are_counted_and_left_out(line):
+    hasty = lhx.LevenbergMarquardt(max_steps=4)
+    fit = lhx.fit(lhx.NLL(), line.predictor, line.data, method=hasty)  # begun where it ends
+    assert fit.success
+    found = lhx.bootstrap(fit, num=40, key=KEY)
+    alone = []
+    for counts in _resampled.case_counts(fit, 40, KEY):
+        one = lhx.fit(lhx.NLL(weights=counts), fit.predictor, fit.data, method=hasty)
+        alone.append(one.success)
+    assert 0 < sum(alone) < 40
+    np.testing.assert_array_equal(found.refits.converged, alone)
+    assert (found.num, found.failed) == (sum(alone), 40 - sum(alone))
+    left_out = f"{found.failed} did not and are left out ({found.failed} steps_used_up)"
+    assert left_out in repr(found)
+    assert found.estimates["weights"].shape == (sum(alone), 3)
+    assert len(found.ensemble) == sum(alone)
 
 
 # --- intervals ---------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_residuals_of_counts_do_not_add_up():
     np.testing.assert_allclose(means, np.round(means), atol=1e-4)
 
 
-def test_intervals_need_a_level_and_cases(line, cases):
+def test_intervals_need_a_level_and_cases(line, cases, as_a_user):
     with pytest.raises(ValueError, match=r"level must be in \(0, 1\)"):
         cases.intervals(95.0)
     with pytest.raises(ValueError, match="percentile"):

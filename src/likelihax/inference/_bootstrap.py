@@ -102,8 +102,7 @@ class Bootstrap:
     @cached_property
     def ensemble(self) -> Ensemble:
         """The refits that converged, all with the same weight."""
-        used = np.flatnonzero(self.refits.converged).tolist()
-        return Ensemble([self.refits.fit(i) for i in used])
+        return Ensemble(self.refits.predictors(self.refits.converged))
 
     def __repr__(self) -> str:
         return _table(self)
@@ -223,7 +222,7 @@ def _bca_shares(
     from scipy.special import ndtr, ndtri
 
     # Of estimates that equal the observed one, as whole counts may give, half lie below.
-    below = np.mean((estimates < observed) + (estimates <= observed), axis=0) / 2
+    below = (np.mean(estimates < observed, axis=0) + np.mean(estimates <= observed, axis=0)) / 2
     bias = ndtri(below)
     away = left_out.mean(axis=0) - left_out
     spread = np.sum(away**2, axis=0)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -20,6 +20,19 @@ from ..likelihoods._likelihood import Outputs
 from ..models import AbstractSimulator, Simulation
 from ..objectives import NLL
 from ._predictive_mixture import PredictiveMixture
+
+
+class Stacked(NamedTuple):
+    """Predictors side by side.
+
+    - `varying`: what differs, along a first axis of every array; `None` in all other places.
+    - `shared`: all other leaves of one of them; `None` where they differ.
+    - `count`: how many there are.
+    """
+
+    varying: Any
+    shared: Any
+    count: int
 
 
 @final
@@ -47,10 +60,11 @@ class Ensemble(eqx.Module):
     shared: Any
     weights: Float[Array, " members"]
 
-    def __init__(self, members: Sequence[Predictor | Fit], weights: Any = None):
-        predictors = _predictors(members)
-        self.varying, self.shared = _stacked(predictors)
-        self.weights = _checked_weights(weights, len(predictors))
+    def __init__(self, members: "Sequence[Predictor | Fit] | Stacked", weights: Any = None):
+        if not isinstance(members, Stacked):
+            members = _stacked(_predictors(members))
+        self.varying, self.shared, count = members
+        self.weights = _checked_weights(weights, count)
 
     def __call__(self, *arguments: Any) -> PredictiveMixture:
         """The distribution of what would be measured, given the model's arguments."""
@@ -203,7 +217,7 @@ def _solved_like(first: Predictor, other: Predictor) -> Predictor:
     return like
 
 
-def _stacked(predictors: list[Predictor]) -> tuple[Any, Any]:
+def _stacked(predictors: list[Predictor]) -> Stacked:
     """The arrays that differ, along a first axis of the members, and all that they share."""
     structure: Any
     theirs: Any
@@ -223,7 +237,7 @@ def _stacked(predictors: list[Predictor]) -> tuple[Any, Any]:
         differ = eqx.is_array(column[0]) and not all(_same(column[0], leaf) for leaf in column[1:])
         varying.append(_stack(column) if differ else None)
         shared.append(None if differ else column[0])
-    return structure.unflatten(varying), structure.unflatten(shared)
+    return Stacked(structure.unflatten(varying), structure.unflatten(shared), len(rows))
 
 
 def _stack(leaves: Sequence[Any]) -> Array:

@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array
 
-from .._parameters import Label, natural
+from .._parameters import Label, is_parameter, natural, unpack
 from .._progress import Progress
 from .._result import name_of
 from ..fits import AbstractMethod, Fit, Problem
@@ -22,6 +22,7 @@ from ..fits._candidates import AbstractSource, Candidates
 from ..fits._many import Ran, runner
 from ..fits._search import Search
 from ..objectives import Unknowns
+from ._ensemble import Stacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,18 @@ class Refits:
         """
         thetas = jnp.asarray(np.stack([np.asarray(ran.record.theta) for ran in self.runs]))
         return np.asarray(in_natural_units(thetas, self.problems.problem.unknowns))
+
+    def predictors(self, which: np.ndarray) -> Stacked:
+        """The predictors of those that are marked, begun from one predictor in the same units."""
+        unknowns = self.problems.problem.unknowns
+        spec = jtu.tree_map(_is_fitted, unknowns.predictor, is_leaf=is_parameter)
+        _, shared = eqx.partition(unknowns.predictor, spec)
+        rows = [np.asarray(self.runs[i].record.theta) for i in np.flatnonzero(which)]
+        if not rows:
+            raise ValueError("None of the refits converged: there is nothing to predict from.")
+        put = lambda theta: eqx.filter(unpack(theta, unknowns).predictor, spec)
+        varying = jax.jit(jax.vmap(put))(jnp.asarray(np.stack(rows)))
+        return Stacked(varying, shared, len(rows))
 
     def by_name(self, estimates: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of numbers in the order of `labels`, as one array for each name."""
@@ -164,6 +177,14 @@ class _Given(AbstractSource):
     def reach(self, count: int) -> Candidates:
         """All of them."""
         return self._known
+
+
+def _is_fitted(leaf: Any) -> Any:
+    """Which arrays of a leaf a fit changes."""
+    if not is_parameter(leaf):
+        return eqx.is_inexact_array(leaf)
+    nothing = jtu.tree_map(lambda _: False, leaf)
+    return eqx.tree_at(lambda parameter: parameter.value, nothing, leaf.trainable)
 
 
 def _strong(problem: Problem) -> Problem:
