@@ -138,7 +138,7 @@ def test_priors_stay_and_weights_multiply(line):
 
 
 def test_refits_that_do_not_converge_are_counted_and_left_out(line):
-    hasty = lhx.LevenbergMarquardt(max_steps=4)
+    hasty = lhx.LevenbergMarquardt(max_steps=3)
     fit = lhx.fit(lhx.NLL(), line.predictor, line.data, method=hasty)  # begun where it ends
     assert fit.success
     found = lhx.bootstrap(fit, num=40, key=KEY)

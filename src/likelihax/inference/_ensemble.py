@@ -27,12 +27,12 @@ class Stacked(NamedTuple):
 
     - `varying`: what differs, along a first axis of every array; `None` in all other places.
     - `shared`: all other leaves of one of them; `None` where they differ.
-    - `count`: how many there are.
+    - `num`: how many there are.
     """
 
     varying: Any
     shared: Any
-    count: int
+    num: int
 
 
 @final
