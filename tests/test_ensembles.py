@@ -410,3 +410,28 @@ def test_deep_ensembles_need_a_function_and_a_key(trained, as_a_user):
         lhx.deep_ensemble(mean, network(KEY), data, num=2, key=KEY)
     with pytest.raises(ValueError, match="workers"):
         lhx.deep_ensemble(mean, network, data, num=2, key=KEY, method=method, workers=0)
+
+
+# --- the picture -------------------------------------------------------------------------------
+
+
+def test_bands_hold_observations_and_means(as_a_user):
+    _, members, _ = lines()
+    data = lhx.Dataset(jnp.linspace(0.0, 1.0, 5)[:, None], np.arange(5.0), observables=("height",))
+    weights = lambda p: p.model.weights
+    ensemble = lhx.Ensemble([eqx.tree_at(weights, m, weights(m)[:1]) for m in members])
+    figure = lhx.plot.ensemble(ensemble, data, level=0.9, ends=(0.0, 2.0), points=11)
+    (axis,) = figure.axes
+    assert axis.get_ylabel() == "height"
+    # The slopes are 2.0, 2.1 and 2.2, the scales 0.2, 0.3 and 0.4.
+    share = lambda y: np.mean(stats.norm([4.0, 4.2, 4.4], [0.2, 0.3, 0.4]).cdf(y))
+    lower, upper = (brentq(lambda y, q=q: share(y) - q, 0, 9) for q in (0.05, 0.95))
+    wide, narrow = (band.get_paths()[0].vertices for band in axis.collections)
+    at_two = lambda vertices: np.sort(np.unique(vertices[vertices[:, 0] == 2.0, 1]))[[0, -1]]
+    np.testing.assert_allclose(at_two(wide), [lower, upper], rtol=1e-6)
+    reach = stats.norm.ppf(0.95) * np.std([4.0, 4.2, 4.4])
+    np.testing.assert_allclose(at_two(narrow), [4.2 - reach, 4.2 + reach], rtol=1e-6)
+    with pytest.raises(ValueError, match="level"):
+        lhx.plot.ensemble(ensemble, data, level=1.5)
+    with pytest.raises(ValueError, match="one column of inputs"):
+        lhx.plot.ensemble(ensemble, line_problem(0.3)[1])
