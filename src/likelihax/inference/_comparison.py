@@ -238,7 +238,9 @@ def _said(number: float | None, how: str) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
     return [
         "  ".join(
             [

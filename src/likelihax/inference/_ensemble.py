@@ -225,7 +225,7 @@ def _stacked(predictors: list[Predictor]) -> Stacked:
     rows = [first]
     for i, other in enumerate(predictors[1:], 1):
         leaves, theirs = jtu.tree_flatten(other)
-        if theirs != structure or not all(map(_alike, first, leaves)):
+        if theirs != structure or not all(map(alike, first, leaves)):
             raise ValueError(
                 f"Ensemble: members[{i}] is built differently from members[0]: all must be the "
                 "same model and likelihood, and may differ in numbers only."
@@ -248,7 +248,8 @@ def _stack(leaves: Sequence[Any]) -> Array:
     return jnp.stack(leaves)
 
 
-def _alike(ours: Any, theirs: Any) -> bool:
+def alike(ours: Any, theirs: Any) -> bool:
+    """Whether two leaves are arrays of one shape and dtype, or the same thing."""
     if eqx.is_array(ours) and eqx.is_array(theirs):
         return bool(ours.shape == theirs.shape and ours.dtype == theirs.dtype)
     return type(ours) is type(theirs) and bool(ours == theirs)

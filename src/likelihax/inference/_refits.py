@@ -22,7 +22,7 @@ from ..fits._candidates import AbstractSource, Candidates
 from ..fits._many import Ran, runner
 from ..fits._search import Search
 from ..objectives import Unknowns
-from ._ensemble import Stacked
+from ._ensemble import Stacked, alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +202,7 @@ def _candidates(first: Problem, problems: list[Problem], label: str) -> Candidat
     rows = []
     for i, problem in enumerate(problems):
         theirs, other = jtu.tree_flatten(problem)
-        if other != structure or not all(map(_alike, ours, theirs)):
+        if other != structure or not all(map(alike, ours, theirs)):
             raise ValueError(
                 f"{label}: number {i} is built differently from number 0: they must be the same "
                 "but for the numbers in them."
@@ -216,12 +216,6 @@ def _candidates(first: Problem, problems: list[Problem], label: str) -> Candidat
     size = first.start().size
     everywhere = np.ones(len(problems), bool)
     return Candidates(first, tuple(places), stacks, everywhere, np.ones((len(problems), size)))
-
-
-def _alike(ours: Any, theirs: Any) -> bool:
-    if eqx.is_array(ours) and eqx.is_array(theirs):
-        return bool(ours.shape == theirs.shape and ours.dtype == theirs.dtype)
-    return type(ours) is type(theirs) and bool(ours == theirs)
 
 
 @eqx.filter_jit
