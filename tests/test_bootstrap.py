@@ -11,6 +11,7 @@ from problems import Line, line_problem
 from scipy import stats
 
 import likelihax as lhx
+from likelihax.fits import _many
 from likelihax.inference import _resampled
 from likelihax.inference._bootstrap import intervals_of
 
@@ -58,6 +59,15 @@ def test_one_compilation_serves_all(line, cases):
     )
 
 
+@pytest.mark.slow
+def test_side_by_side_as_on_an_accelerator(line, monkeypatch):
+    threads = lhx.bootstrap(line, num=7, key=KEY)
+    monkeypatch.setattr(_many.jax, "default_backend", lambda: "gpu")
+    beside = lhx.bootstrap(line, num=7, key=KEY, workers=3)
+    for name, estimates in threads.estimates.items():
+        np.testing.assert_allclose(beside.estimates[name], estimates, rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["parametric", "residual"])
 def test_simulated_values_scatter_as_the_line_says(line, kind):
     found = lhx.bootstrap(line, num=2000, key=KEY, kind=kind)
@@ -75,6 +85,7 @@ def test_simulated_values_scatter_as_the_line_says(line, kind):
     np.testing.assert_allclose(np.mean(found.estimates["scale"] ** 2), expected, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_default_of_what_is_measured_over_time_is_simulated():
     class Decay(eqx.Module):
         rate: Array
@@ -95,6 +106,7 @@ def test_default_of_what_is_measured_over_time_is_simulated():
         lhx.bootstrap(fit, num=10, key=KEY, kind="cases")
 
 
+@pytest.mark.slow
 def test_whole_experiments_are_drawn():
     class Level(eqx.Module):
         level: Array
@@ -137,6 +149,7 @@ def test_priors_stay_and_weights_multiply(line):
         np.testing.assert_allclose(ours, exact, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_refits_that_do_not_converge_are_counted_and_left_out(line):
     hasty = lhx.LevenbergMarquardt(max_steps=3)
     fit = lhx.fit(lhx.NLL(), line.predictor, line.data, method=hasty)  # begun where it ends
@@ -240,6 +253,7 @@ def test_terms_that_look_at_rows_are_not_resampled_in_part(line):
         lhx.bootstrap(fit, num=5, key=KEY)
 
 
+@pytest.mark.slow
 def test_residuals_of_counts_do_not_add_up():
     predictor = lhx.Predictor(Line(jnp.zeros(1)), lhx.likelihoods.Poisson())
     fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(np.ones((4, 1)), np.array([1, 2, 0, 4])))

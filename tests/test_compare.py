@@ -92,6 +92,7 @@ def test_criteria_are_statsmodels(counts):
     assert f"{theirs['large'].aic:.2f}" in repr(found)
 
 
+@pytest.mark.slow
 def test_counted_rows_are_the_rows_repeated():
     _, data = line_problem(0.3)
     often = 1 + np.arange(30) % 3
@@ -121,6 +122,7 @@ def test_the_mean_has_its_minimum_where_the_sum_has(three):
     np.testing.assert_allclose(found["mean"].aic, found["sum"].aic, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "said"),
     [
@@ -156,6 +158,7 @@ def test_what_did_not_converge_has_no_aic(three):
 # --- held out ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_held_out_nll_of_fits_and_ensembles(three, two):
     generator = np.random.default_rng(8)
     rows = np.column_stack([np.ones(12), generator.standard_normal((12, 2))])
@@ -177,6 +180,7 @@ def test_held_out_nll_of_fits_and_ensembles(three, two):
     assert f"{each.sum():.2f}" in repr(found)
 
 
+@pytest.mark.slow
 def test_leave_one_out_of_least_squares_is_in_closed_form():
     fit = fitted(3, lhx.likelihoods.Normal(0.3))
     rows, values = np.asarray(fit.data.inputs), np.asarray(fit.data.values)
@@ -208,6 +212,7 @@ def test_stacking_meets_the_conditions_of_its_optimum():
     assert abs(weights["high"] - best) < 1e-4
 
 
+@pytest.mark.slow
 def test_stacking_of_fits_is_that_of_their_nlls(three):
     _, held_out = line_problem(0.3)
     wide = fitted(3, lhx.likelihoods.StudentT(scale=lhx.positive(0.3), dof=3.0))
@@ -248,6 +253,7 @@ def sloped(slope, values):
     return lhx.fit(lhx.NLL(), predictor, lhx.Dataset(inputs, values))
 
 
+@pytest.mark.slow
 def test_a_parameter_on_its_boundary_halves_the_p_value():
     values = np.random.default_rng(6).standard_normal(40) + np.linspace(-0.4, 0.4, 40)
     smaller, larger = sloped(lhx.frozen(0.0), values), sloped(lhx.positive(0.5), values)
@@ -264,6 +270,7 @@ def test_a_parameter_on_its_boundary_halves_the_p_value():
     assert lhx.likelihood_ratio(sloped(lhx.frozen(0.1), values), larger).boundary == ()
 
 
+@pytest.mark.slow
 def test_a_parameter_that_ran_to_its_boundary_gives_no_reason_to_keep_it():
     values = np.linspace(0.4, -0.4, 40)
     smaller, larger = sloped(lhx.frozen(0.0), values), sloped(lhx.positive(0.5), values)
@@ -389,6 +396,7 @@ def test_what_cannot_be_compared(three, as_a_user):
         lhx.compare({"a": three}).weights("dic")
 
 
+@pytest.mark.slow
 def test_likelihood_ratios_need_nested_fits(two, three, as_a_user):
     with pytest.raises(ValueError, match="larger one comes second"):
         lhx.likelihood_ratio(three, two)
@@ -413,6 +421,7 @@ def test_stacking_needs_the_same_values():
         lhx.stack({"a": object()})
 
 
+@pytest.mark.slow
 def test_leave_one_out_needs_cases_and_a_sum(as_a_user):
     tail = fitted(objective=lhx.NLL(lhx.reductions.CVaR(0.5, smoothing=0.1)))
     with pytest.raises(ValueError, match="no sum over the values left in"):
