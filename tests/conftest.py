@@ -54,6 +54,9 @@ def as_a_user():
 # whose code is compiled as a user's is.
 LITTLE_OPTIMISED = {
     "test_bad_input",
+    "test_bootstrap",
+    "test_compare",
+    "test_ensembles",
     "test_experiments",
     "test_families_fitted",
     "test_information",
