@@ -41,12 +41,12 @@ from .fits import cross_validate as cross_validate
 from .fits import fit as fit
 from .fits import multistart as multistart
 from .fits import path as path
-from .inference import bands as bands
-from .inference import delta as delta
 from .inference import Ensemble as Ensemble
+from .inference import bands as bands
 from .inference import bootstrap as bootstrap
 from .inference import compare as compare
 from .inference import deep_ensemble as deep_ensemble
+from .inference import delta as delta
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
 from .inference import stack as stack

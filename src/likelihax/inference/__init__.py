@@ -6,8 +6,6 @@ from .._information import Open as Open
 from .._information import Spread as Spread
 from ._bands import Bands as Bands
 from ._bands import bands as bands
-from ._delta import Derived as Derived
-from ._delta import delta as delta
 from ._bootstrap import Bootstrap as Bootstrap
 from ._bootstrap import bootstrap as bootstrap
 from ._comparison import Comparison as Comparison
@@ -15,6 +13,8 @@ from ._comparison import compare as compare
 from ._criteria import Criteria as Criteria
 from ._deep_ensemble import DeepEnsemble as DeepEnsemble
 from ._deep_ensemble import deep_ensemble as deep_ensemble
+from ._delta import Derived as Derived
+from ._delta import delta as delta
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import survivors as survivors
 from ._leave_one_out import PosteriorLoo as PosteriorLoo
