@@ -41,6 +41,7 @@ from .fits import cross_validate as cross_validate
 from .fits import fit as fit
 from .fits import multistart as multistart
 from .fits import path as path
+from .inference import profile as profile
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 from .objectives import NLL as NLL

@@ -1,0 +1,398 @@
+"""Profile likelihoods: how far each number may be moved, the others following."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtri
+
+from .._compile import compiled
+from .._parameters import natural, unpack
+from .._progress import Progress
+from ..fits import Fit, Problem
+from ._local import Local, Look
+from ._pulled import Pulled, method_for
+from ._quantity import FittedNumbers, Numbers, Of, Quantity, quantities
+from ._table import profiles_table
+from ._walk import Point, Walk
+
+Verdict = Literal["bounded", "one-sided", "flat", "unfinished"]
+
+# How exactly the other parameters are fitted, in standard errors: the NLL is right to half its
+# square.
+TOLERANCE = 1e-3
+# How much further than the level asked for a profile goes, as a share of the root of the rise.
+_BEYOND = 0.15
+
+
+class Interval(NamedTuple):
+    """Two ends, in natural units; infinite, or the end of the range, where there is none."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile:
+    """The lowest NLL for each value of one number. `print(profile)` shows its interval.
+
+    **Attributes:**
+
+    - `name`, `unit`: what the number is called, and measured in.
+    - `estimate`: its value at the minimum.
+    - `standard_error`: that of the curvature at the minimum, in natural units; infinite where
+        the NLL is flat there.
+    - `level`: the confidence that the profile was followed for.
+    - `values`: increasing values of the number, in natural units, shape `(points,)`.
+    - `rises`: the lowest objective with each, above the minimum, in nats.
+    - `thetas`: all parameters there, in the fitter's space, shape `(points, size)`.
+    - `converged`: whether the fit of the others was, at each.
+    - `failed_solves`, `evaluations`: how many points could not be solved, of how many.
+    """
+
+    name: str
+    unit: str
+    estimate: float
+    standard_error: float
+    level: float
+    values: np.ndarray
+    rises: np.ndarray
+    thetas: np.ndarray
+    converged: np.ndarray
+    failed_solves: int
+    evaluations: int
+    quantity: Quantity
+    walks: tuple[Walk, Walk]
+    problem: Problem
+
+    @property
+    def nll(self) -> np.ndarray:
+        """The objective at each of `values`, the other parameters at their best."""
+        return self.rises + self.walks[0].origin.total
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the data say of the number.
+
+        `"bounded"`: the interval has two ends. `"one-sided"`: the NLL does not rise enough to one
+        side, as far as was looked. `"flat"`: to neither. `"unfinished"`: fits failed on the way,
+        a lower minimum was met, or the user interrupted, before one could say.
+        """
+        root = self._root(self.level)
+        ends = [walk.found(root) for walk in self.walks]
+        if any(
+            end is None and walk.end not in ("reach", "edge")
+            for end, walk in zip(ends, self.walks, strict=True)
+        ):
+            return "unfinished"
+        missing = sum(end is None for end in ends)
+        return ("bounded", "one-sided", "flat")[missing]
+
+    @property
+    def lower_minimum(self) -> Any | None:
+        """A predictor with a lower objective than the fit, if one was met; start a fit there."""
+        lower = [walk.lower for walk in self.walks if walk.lower is not None]
+        if not lower:
+            return None
+        return self._at(min(lower, key=lambda point: point.rise).theta)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What went wrong on the way, in words; empty where nothing did."""
+        return tuple(_remarks(self))
+
+    @cached_property
+    def estimates(self) -> dict[str, np.ndarray]:
+        """All fitted numbers along the profile, by name, natural; the first axis is `values`'."""
+        flat = np.asarray(_naturals(jnp.asarray(self.thetas), self.problem.unknowns))
+        named, offset = {}, 0
+        for label in self.problem.unknowns.labels():
+            size = len(label.elements)
+            piece = flat[:, offset : offset + size]
+            named[label.name] = piece.reshape(-1, *label.shape)
+            offset += size
+        return named
+
+    def predictor(self, which: int) -> Any:
+        """The predictor at one of `values`."""
+        return self._at(self.thetas[which])
+
+    def interval(self, level: float | None = None) -> Interval:
+        r"""Where the NLL is less than $\chi^2_{1, level} / 2$ above its minimum.
+
+        Its `level` is the confidence for many data, whatever the number is measured in (Wilks
+        1938, Annals of Mathematical Statistics 9, 60-62). An end is infinite, or the end of the
+        parameter's range, where the NLL does not rise so much as far as was looked.
+
+        Raises `ValueError` for a level beyond the one that was profiled for, and where the walk
+        ended before one could say; see `verdict` and `remarks`.
+        """
+        level = self.level if level is None else level
+        if not 0 < level < 1:
+            raise ValueError(f"{self.name}: the level must be in (0, 1), got {level}.")
+        root = self._root(level)
+        ends = []
+        for walk in self.walks:
+            at = walk.found(root)
+            if at is None and walk.end not in ("reach", "edge"):
+                raise ValueError(self._why_none(walk, level))
+            if at is None:
+                ends.append(self.quantity.ends[0 if walk.side < 0 else 1])
+            else:
+                ends.append(float(self.quantity.natural(np.array([at]))[0]))
+        return Interval(min(ends), max(ends))
+
+    def __repr__(self) -> str:
+        return profiles_table(Profiles({self.name: self}, self.level, 0.0, 0.0), False)
+
+    def _repr_html_(self) -> str:
+        return profiles_table(Profiles({self.name: self}, self.level, 0.0, 0.0), True)
+
+    def _root(self, level: float) -> float:
+        return float(ndtri(0.5 + 0.5 * level))
+
+    def _at(self, theta: np.ndarray) -> Any:
+        return _unpack(jnp.asarray(theta), self.problem.unknowns).predictor
+
+    def _why_none(self, walk: Walk, level: float) -> str:
+        side = "below" if walk.side < 0 else "above"
+        if walk.end == "crossed":
+            return (
+                f"{self.name}: the profile was followed for level {self.level}, not {level}: ask "
+                f"for profile(fit, level={level})."
+            )
+        return (
+            f"{self.name}: there is no interval: {side} the estimate {_REASONS[walk.end]}. "
+            f"{' '.join(self.remarks)}"
+        )
+
+
+_REASONS = {
+    "lost": "the fits of the other parameters failed",
+    "lower": "a lower minimum was met",
+    "interrupted": "the profile was interrupted",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Profiles(Mapping[str, Profile]):
+    """Profiles by name. `print(profiles)` shows their intervals as a table.
+
+    **Attributes:**
+
+    - `level`: the confidence that they were followed for.
+    - `compile_seconds`: what tracing and compiling took; 0 where it was done before.
+    - `run_seconds`: what all walks together took.
+    """
+
+    profiles: dict[str, Profile]
+    level: float
+    compile_seconds: float
+    run_seconds: float
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self.profiles:
+            raise KeyError(f"no profile of {name!r}; there are {', '.join(self.profiles)}.")
+        return self.profiles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.profiles)
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    @property
+    def lower_minimum(self) -> Any | None:
+        """A predictor with a lower objective than the fit, if one was met; start a fit there."""
+        rise = lambda profile: min(walk.lower.rise for walk in profile.walks if walk.lower)
+        lower = [p for p in self.profiles.values() if p.lower_minimum is not None]
+        return min(lower, key=rise).lower_minimum if lower else None
+
+    def __repr__(self) -> str:
+        return profiles_table(self, False)
+
+    def _repr_html_(self) -> str:
+        return profiles_table(self, True)
+
+
+def profile(
+    fit: Fit,
+    of: Of = None,
+    *,
+    num: int = 30,
+    level: float = 0.95,
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> Profiles:
+    r"""The profile likelihood of fitted numbers, or of functions of them.
+
+    The profile of a number $g$ is the lowest objective with each value of it,
+
+    $$\operatorname{nll}_\text{p}(c) = \min_{\theta:\, g(\theta) = c} \operatorname{nll}(\theta)$$
+
+    Its interval takes the values that the data do not speak against by a likelihood-ratio test,
+    needs no standard errors, and is the same in whatever units (Venzon and Moolgavkar 1988,
+    Applied Statistics 37, 87-94).
+
+    From the minimum outwards, `nll + weight / 2 (g - centre)^2` is minimised for one centre after
+    the other: what is found is on the profile exactly. Points are about evenly spaced in the root
+    of twice the rise; one compiled fit serves all numbers and both sides.
+
+    **Arguments:**
+
+    - `fit`: a fit that converged, of the summed NLL, with priors or without.
+    - `of`: `None` for every fitted number; the name of one, or several, as in the fit's table; a
+        function from the fitted predictor to a number or an array,
+        `lambda p: p.model.field.growth * p.model.field.death`; or a dictionary of functions. A
+        function that is made anew is compiled anew.
+    - `num`: about how many points each profile has.
+    - `level`: the confidence that profiles are followed a little beyond.
+    - `workers`: how many walks at the same time; by default one a core on a CPU, all on an
+        accelerator.
+    - `progress`: whether to show a bar; by default in a terminal or a notebook.
+
+    Raises `ValueError` for a fit that did not converge, an objective that is no density, and names
+    that are not there. A user's interruption returns what there is.
+    """
+    check_fit(fit, "profile")
+    if num < 5:
+        raise ValueError(f"profile: num is {num}: a profile needs at least 5 points.")
+    if not 0 < level < 1:
+        raise ValueError(f"profile: the level must be in (0, 1), got {level}.")
+    theta = fit.record.theta
+    problem = eqx.tree_at(
+        lambda p: p.begin, fit.problem, jnp.asarray(theta), is_leaf=lambda x: x is None
+    )
+    numbers, wanted = quantities(of, fit.unknowns, theta, "profile")
+    look = Look(problem, numbers)
+    method = method_for(problem, fit.method, TOLERANCE)
+    all_numbers = _count(numbers, wanted, fit)
+    pulled = Pulled(method, problem, numbers, all_numbers, check=lambda: look.ready)
+    root = float(ndtri(0.5 + 0.5 * level))
+    measure = _measure(numbers, problem)
+    origin = look(np.asarray(theta))
+    walks = [
+        Walk(quantity, _one(measure, quantity.which), origin, side, _roots(root, half), root)
+        for quantity in wanted
+        for side, half in ((-1, (num - 1) // 2), (1, num // 2))
+    ]
+    pulled.compile(len(walks), workers)
+    started = time.perf_counter()
+    with Progress(num * len(wanted), "profile", progress) as bar:
+        glance = lambda: bar.update(sum(len(walk.points) - 1 for walk in walks), "")
+        pulled.pursue(walks, workers, glance)
+    seconds = time.perf_counter() - started
+    pairs = zip(walks[::2], walks[1::2], strict=True)
+    found = {
+        quantity.name: _profile(quantity, pair, problem, level)
+        for quantity, pair in zip(wanted, pairs, strict=True)
+    }
+    compiling = pulled.compile_seconds + look.compile_seconds
+    return Profiles(found, level, compiling, seconds)
+
+
+def check_fit(fit: Any, verb: str) -> None:
+    """Raises `ValueError` unless there is a minimum of an NLL to go out from."""
+    if not isinstance(fit, Fit):
+        raise ValueError(f"{verb}: expected a Fit, as likelihax.fit returns, not {type(fit)}.")
+    if not fit.problem.objective.is_density:
+        raise ValueError(
+            f"{verb}: the {fit.problem.objective.title} is not minus the logarithm of a density, "
+            "so that its rise says nothing of confidence. Fit likelihax.NLL()."
+        )
+    if not fit.success:
+        raise ValueError(f"{verb}: the fit did not converge, there is no minimum. {fit.message}")
+
+
+def _roots(root: float, count: int) -> tuple[float, ...]:
+    """Evenly spaced up to the one that is asked for, and one beyond."""
+    inside = np.linspace(0.0, root, max(count, 2))[1:]
+    spacing = min(root - (inside[-2] if inside.size > 1 else 0.0), _BEYOND * root)
+    return (*inside.tolist(), root + spacing)
+
+
+def _count(numbers: Numbers, wanted: tuple[Quantity, ...], fit: Fit) -> int:
+    """How many coordinates are computed together."""
+    if isinstance(numbers, FittedNumbers):
+        return sum(len(label.elements) for label in fit.labels)
+    return len(wanted)
+
+
+def _measure(numbers: Numbers, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
+    """All coordinates at a point."""
+    theta = jnp.asarray(np.array(problem.start()))
+    if isinstance(numbers, FittedNumbers) and numbers(theta, problem.unknowns) is theta:
+        return lambda point: point
+    executable, arrays, _ = compiled(_numbers, numbers, problem.unknowns, theta)
+    return lambda point: np.asarray(executable([*arrays[:-1], point]))
+
+
+def _numbers(numbers: Numbers, unknowns: Any, theta: Any) -> Any:
+    return numbers(theta, unknowns)
+
+
+def _one(measure: Callable[[np.ndarray], np.ndarray], which: int) -> Callable[[np.ndarray], float]:
+    return lambda point: float(measure(point)[which])
+
+
+def _profile(
+    quantity: Quantity, walks: tuple[Walk, Walk], problem: Problem, level: float
+) -> Profile:
+    left, right = walks
+    points: list[Point] = [*reversed(left.points[1:]), *right.points]
+    values = quantity.natural(np.array([point.at for point in points]))
+    order = np.argsort(values, kind="stable")
+    each = lambda pick: np.array([pick(points[i]) for i in order])
+    origin: Local = left.origin
+    return Profile(
+        name=quantity.name,
+        unit=quantity.unit,
+        estimate=float(quantity.natural(origin.numbers[[quantity.which]])[0]),
+        standard_error=standard_error(quantity, origin),
+        level=level,
+        values=values[order],
+        rises=each(lambda point: max(point.rise, 0.0)),
+        thetas=each(lambda point: point.theta),
+        converged=each(lambda point: point.converged),
+        failed_solves=left.failed_solves + right.failed_solves,
+        evaluations=left.evaluations + right.evaluations,
+        quantity=quantity,
+        walks=(left, right),
+        problem=problem,
+    )
+
+
+def standard_error(quantity: Quantity, origin: Local) -> float:
+    """That of the curvature at the minimum, in natural units."""
+    error = origin.standard_error(quantity.which)
+    if error >= quantity.reach(float(origin.numbers[quantity.which]), math.inf):
+        return math.inf
+    return abs(float(quantity.slope(origin.numbers[quantity.which]))) * error
+
+
+def _remarks(profile: Profile) -> list[str]:
+    found = []
+    for walk in profile.walks:
+        side = "below" if walk.side < 0 else "above"
+        if walk.lower is not None:
+            found.append(
+                f"{profile.name}: {side} the estimate the objective is {-walk.lower.rise:.3g} lower "
+                "than at the fit, which is not the minimum: fit again from `lower_minimum`."
+            )
+        elif walk.end in ("lost", "interrupted"):
+            found.append(f"{profile.name}: {side} the estimate {_REASONS[walk.end]}.")
+    lost = int(np.sum(~profile.converged))
+    if lost:
+        found.append(f"{profile.name}: {lost} of {lost + int(np.sum(profile.converged))} points "
+                     "did not converge.")
+    return found
+
+
+_unpack = eqx.filter_jit(unpack)
+_naturals = eqx.filter_jit(eqx.filter_vmap(natural, in_axes=(0, None)))

@@ -1,0 +1,267 @@
+"""Numbers that one may want to be sure of: fitted ones, and functions of them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpyro.distributions import biject_to, constraints
+from numpyro.distributions.constraints import Constraint
+
+from .._parameters import (
+    Label,
+    resolve,
+    trainable_constraints,
+    trainable_values,
+    unit_scales,
+    unpack,
+)
+from ..objectives import Unknowns
+
+# How far to look for where a number matters, in its coordinate: a factor of a million for what is
+# seen through a logarithm or a logit; so many standard errors, or typical sizes where these are
+# shorter, for what is not.
+LOGARITHMIC_REACH = math.log(1e6)
+LINEAR_REACH = 1e3
+# Nobody reads more profiles than this, unasked.
+_MOST = 100
+
+Of = str | Sequence[str] | Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]] | None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that depends on what is fitted, and the coordinate that it is looked at in.
+
+    **Attributes:**
+
+    - `name`, `unit`: what it is called, and measured in.
+    - `which`: its place among the coordinates that are computed together.
+    - `traced`: from a coordinate to natural units, on JAX's arrays.
+    - `ends`: the natural value at the lower and at the upper end of the coordinate.
+    - `is_logarithmic`: whether a unit of the coordinate is a factor.
+    """
+
+    name: str
+    unit: str
+    which: int
+    traced: Callable[[Array], Array]
+    ends: tuple[float, float]
+    is_logarithmic: bool
+
+    def natural(self, coordinates: np.ndarray) -> np.ndarray:
+        """Coordinates, of any shape, in natural units."""
+        flat = jnp.asarray(np.ravel(np.asarray(coordinates, float)))
+        return np.asarray(jax.vmap(self.traced)(flat)).reshape(np.shape(coordinates))
+
+    def slope(self, coordinates: np.ndarray) -> np.ndarray:
+        """How much the natural value changes for each unit of the coordinate."""
+        flat = jnp.asarray(np.ravel(np.asarray(coordinates, float)))
+        return np.asarray(jax.vmap(jax.grad(self.traced))(flat)).reshape(np.shape(coordinates))
+
+    def reach(self, at: float, standard_error: float) -> float:
+        """How far from `at` the coordinate is followed at most."""
+        if self.is_logarithmic:
+            return LOGARITHMIC_REACH
+        return LINEAR_REACH * min(standard_error, abs(at) or 1.0)
+
+
+@final
+@dataclass(frozen=True)
+class FittedNumbers:
+    """The coordinates of all fitted numbers, one for each natural one.
+
+    The fitter's own where a constraint is one of single numbers. Vectors that are constrained as
+    a whole have fewer there than elements, or others; theirs are the natural elements, or their
+    logits where these are shares.
+    """
+
+    def __call__(
+        self, theta: Float[Array, " size"], unknowns: Unknowns
+    ) -> Float[Array, " numbers"]:
+        """The coordinates at a point."""
+        rules = trainable_constraints(unknowns)
+        if all(_is_elementwise(rule) for rule in rules):
+            return theta
+        pieces, offset = [], 0
+        for value, rule in zip(trainable_values(unpack(theta, unknowns)), rules, strict=True):
+            size = math.prod(biject_to(rule).inverse_shape(value.shape))
+            if _is_elementwise(rule):
+                pieces.append(theta[offset : offset + size])
+            else:
+                pieces.append(_to_coordinate(rule, jnp.ravel(value)).astype(theta.dtype))
+            offset += size
+        return jnp.concatenate(pieces)
+
+
+@final
+@dataclass(frozen=True)
+class Functions:
+    """The values of functions of the predictor, one after the other, flat."""
+
+    functions: tuple[Callable[[Any], Any], ...]
+
+    def __call__(
+        self, theta: Float[Array, " size"], unknowns: Unknowns
+    ) -> Float[Array, " numbers"]:
+        """The values at a point."""
+        predictor = resolve(unpack(theta, unknowns)).predictor
+        each = [jnp.ravel(jnp.asarray(f(predictor))) for f in self.functions]
+        return jnp.concatenate([piece.astype(theta.dtype) for piece in each])
+
+
+Numbers = FittedNumbers | Functions
+
+
+def quantities(
+    of: Of, unknowns: Unknowns, theta: Array, verb: str
+) -> tuple[Numbers, tuple[Quantity, ...]]:
+    """What computes the coordinates, and which of them are asked for.
+
+    Raises `ValueError` where there is no such number, or a function gives none.
+    """
+    if callable(of):
+        of = {_name_of(of): of}
+    if isinstance(of, Mapping):
+        return _of_functions(of, unknowns, theta, verb)
+    known = fitted_numbers(unknowns)
+    if of is None:
+        if len(known) > _MOST:
+            raise ValueError(
+                f"{verb}: {len(known)} numbers are fitted: say which of them, by name, or give a "
+                "function of the predictor."
+            )
+        return FittedNumbers(), known
+    wanted = [of] if isinstance(of, str) else list(of)
+    places = [place for name in wanted for place in _named(name, unknowns.labels(), verb)]
+    return FittedNumbers(), tuple(known[place] for place in dict.fromkeys(places))
+
+
+def fitted_numbers(unknowns: Unknowns) -> tuple[Quantity, ...]:
+    """Every fitted number, in the order of the natural ones."""
+    rules, values = trainable_constraints(unknowns), trainable_values(unknowns)
+    scales = np.asarray(unit_scales(unknowns))
+    found: list[Quantity] = []
+    offset = 0
+    for label, rule, value in zip(unknowns.labels(), rules, values, strict=True):
+        own = math.prod(biject_to(rule).inverse_shape(value.shape))
+        for k, name in enumerate(label.elements):
+            scale = float(scales[offset + k]) if _is_real(rule) else 1.0
+            found.append(_fitted(name, label.units[k], len(found), rule, (value.shape, k), scale))
+        offset += own
+    return tuple(found)
+
+
+def _fitted(
+    name: str,
+    unit: str,
+    which: int,
+    rule: Constraint,
+    place: tuple[tuple[int, ...], int],
+    scale: float,
+) -> Quantity:
+    if _is_real(rule):
+        return Quantity(name, unit, which, lambda x: x * scale, (-math.inf, math.inf), False)
+    shape, element = place
+    if not _is_elementwise(rule):
+        shares = _are_shares(rule)
+        ends = (0.0, 1.0) if shares else (-math.inf, math.inf)
+        return Quantity(name, unit, which, jax.nn.sigmoid if shares else _itself, ends, shares)
+
+    def through(x: Array) -> Array:
+        # All elements of the leaf: its bounds may be arrays.
+        return jnp.ravel(biject_to(rule)(jnp.broadcast_to(x, shape)))[element]
+
+    return Quantity(name, unit, which, through, _ends(rule, through, shape, element), True)
+
+
+def _ends(
+    rule: Constraint,
+    through: Callable[[Array], Array],
+    shape: tuple[int, ...],
+    element: int,
+) -> tuple[float, float]:
+    """The natural values at both ends of the line; a bijection stops a rounding before a bound."""
+    limits = [float(through(jnp.asarray(x))) for x in (-math.inf, math.inf)]
+    ends = np.where(np.isnan(limits), np.inf, limits)
+    bounds = [getattr(rule, side, None) for side in ("lower_bound", "upper_bound")]
+    for bound in bounds:
+        if bound is not None:
+            one = float(np.ravel(np.broadcast_to(np.asarray(bound), shape))[element])
+            near = np.isclose(ends, one, rtol=1e-6, atol=1e-6)
+            ends = np.where(near, one, ends)
+    return float(ends[0]), float(ends[1])
+
+
+def _of_functions(
+    of: Mapping[str, Callable[[Any], Any]], unknowns: Unknowns, theta: Array, verb: str
+) -> tuple[Numbers, tuple[Quantity, ...]]:
+    found: list[Quantity] = []
+    predictor = lambda vector: resolve(unpack(vector, unknowns)).predictor
+    for name, function in of.items():
+        if not callable(function):
+            raise ValueError(
+                f"{verb}: {name!r}: {function!r} is no function of the predictor: give for "
+                "instance {'rate': lambda p: p.model.field.growth}."
+            )
+        shape = jax.eval_shape(lambda vector, f=function: f(predictor(vector)), theta)
+        if not isinstance(shape, jax.ShapeDtypeStruct) or not jnp.issubdtype(
+            shape.dtype, jnp.floating
+        ):
+            raise ValueError(
+                f"{verb}: the function {name!r} returned {shape}: it must return one floating "
+                "number, or an array of them. What varies by experiment is in `.value`."
+            )
+        for index in np.ndindex(shape.shape):
+            element = f"{name}[{', '.join(map(str, index))}]" if index else name
+            everywhere = (-math.inf, math.inf)
+            found.append(Quantity(element, "", len(found), _itself, everywhere, False))
+    if not found:
+        raise ValueError(f"{verb}: there is nothing to look at: the functions return no numbers.")
+    return Functions(tuple(of.values())), tuple(found)
+
+
+def _named(name: str, labels: tuple[Label, ...], verb: str) -> list[int]:
+    """The places of a leaf's elements, or of one element."""
+    offset = 0
+    for label in labels:
+        places = range(offset, offset + len(label.elements))
+        if name in (label.name, label.path):
+            return list(places)
+        if name in label.elements:
+            return [offset + label.elements.index(name)]
+        offset = places.stop
+    known = [element for label in labels for element in label.elements]
+    more = ", ..." if len(known) > 20 else ""
+    raise ValueError(
+        f"{verb}: no fitted number is called {name!r}; there are {', '.join(known[:20])}{more}."
+    )
+
+
+def _name_of(function: Callable[[Any], Any]) -> str:
+    name = getattr(function, "__name__", "")
+    return "function" if name in ("", "<lambda>") else name
+
+
+def _is_elementwise(rule: Constraint) -> bool:
+    return _is_real(rule) or biject_to(rule).domain.event_dim == 0
+
+
+def _is_real(rule: Constraint) -> bool:
+    return isinstance(rule, type(constraints.real))
+
+
+def _are_shares(rule: Constraint) -> bool:
+    return isinstance(rule, type(constraints.simplex))
+
+
+def _to_coordinate(rule: Constraint, value: Array) -> Array:
+    return jnp.log(value) - jnp.log1p(-value) if _are_shares(rule) else value
+
+
+def _itself(x: Array) -> Array:
+    return x

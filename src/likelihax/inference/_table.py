@@ -1,0 +1,81 @@
+"""Profiles and refits as tables that a person likes to read."""
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ._profile import Profile, Profiles
+
+_WIDTH = 110
+
+
+def profiles_table(profiles: "Profiles", html: bool) -> str:
+    """One row a profile, and below what went wrong."""
+    each = list(profiles.values())
+    units = any(profile.unit for profile in each)
+    heads = ["parameter", "estimate", f"{100 * profiles.level:g} % interval", "", "verdict"]
+    heads += ["unit"] if units else []
+    rows = [_row(profile)[: len(heads)] for profile in each]
+    lines = [remark for profile in each for remark in profile.remarks]
+    points = sum(profile.values.size for profile in each)
+    evaluations = sum(profile.evaluations for profile in each)
+    failed = sum(profile.failed_solves for profile in each)
+    lines.append(f"{points} points, {evaluations} evaluations, {failed} failed solves")
+    if profiles.run_seconds:
+        lines.append(
+            f"compiled in {profiles.compile_seconds:.2f} s, ran in {profiles.run_seconds:.2f} s"
+        )
+    return rendered("Profile likelihoods", heads, rows, lines, html)
+
+
+def _row(profile: "Profile") -> list[str]:
+    digits = 5
+    number = lambda x: _number(x, digits)
+    if profile.verdict == "unfinished":
+        ends = ("not known", "")
+    else:
+        lower, upper = profile.interval()
+        ends = (number(lower), number(upper))
+    return [profile.name, number(profile.estimate), *ends, profile.verdict, profile.unit]
+
+
+def _number(x: float, digits: int) -> str:
+    return f"{x:.{digits}g}" if math.isfinite(x) else ("inf" if x > 0 else "-inf")
+
+
+def rendered(
+    title: str,
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    lines: Iterable[str],
+    html: bool,
+) -> str:
+    """A table with a title and some lines below, as text or as HTML for a notebook."""
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out = io.StringIO()
+    # Told what it is writing to, or inside a notebook it would show the table by itself.
+    console = Console(
+        file=out,
+        width=_WIDTH,
+        record=html,
+        highlight=False,
+        markup=False,
+        force_jupyter=False,
+        force_terminal=False,
+    )
+    below = [Text(line, style="dim") for line in lines]
+    console.print(Group(Text(title, style="bold"), table, *below))
+    if not html:
+        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+    form = '<pre style="line-height:1.25;font-family:monospace">{code}</pre>'
+    return console.export_html(inline_styles=True, code_format=form)
