@@ -16,9 +16,9 @@ from .._compile import compiled
 from .._parameters import natural, unpack
 from .._progress import Progress
 from ..fits import Fit, Problem
-from ._local import Local, Look
+from ._local import Look
 from ._pulled import Pulled, method_for
-from ._quantity import FittedNumbers, Numbers, Of, Quantity, quantities
+from ._quantity import FittedNumbers, Numbers, Of, Quantity, Units, quantities
 from ._table import profiles_table
 from ._walk import Point, Walk
 
@@ -68,6 +68,7 @@ class Profile:
     failed_solves: int
     evaluations: int
     quantity: Quantity
+    units: Units
     walks: tuple[Walk, Walk]
     problem: Problem
 
@@ -145,7 +146,7 @@ class Profile:
             if at is None:
                 ends.append(self.quantity.ends[0 if walk.side < 0 else 1])
             else:
-                ends.append(float(self.quantity.natural(np.array([at]))[0]))
+                ends.append(self.units.one(self.quantity.which, at))
         return Interval(min(ends), max(ends))
 
     def __repr__(self) -> str:
@@ -277,6 +278,7 @@ def profile(
     root = float(ndtri(0.5 + 0.5 * level))
     measure = _measure(numbers, problem)
     origin = look(np.asarray(theta))
+    units = Units(numbers, problem.unknowns, origin.numbers)
     walks = [
         Walk(quantity, _one(measure, quantity.which), origin, side, _roots(root, half), root)
         for quantity in wanted
@@ -290,7 +292,7 @@ def profile(
     seconds = time.perf_counter() - started
     pairs = zip(walks[::2], walks[1::2], strict=True)
     found = {
-        quantity.name: _profile(quantity, pair, problem, level)
+        quantity.name: _profile(quantity, pair, units, problem, level)
         for quantity, pair in zip(wanted, pairs, strict=True)
     }
     compiling = pulled.compile_seconds + look.compile_seconds
@@ -342,19 +344,19 @@ def _one(measure: Callable[[np.ndarray], np.ndarray], which: int) -> Callable[[n
 
 
 def _profile(
-    quantity: Quantity, walks: tuple[Walk, Walk], problem: Problem, level: float
+    quantity: Quantity, walks: tuple[Walk, Walk], units: Units, problem: Problem, level: float
 ) -> Profile:
     left, right = walks
     points: list[Point] = [*reversed(left.points[1:]), *right.points]
-    values = quantity.natural(np.array([point.at for point in points]))
+    values = np.array([units.one(quantity.which, point.at) for point in points])
     order = np.argsort(values, kind="stable")
     each = lambda pick: np.array([pick(points[i]) for i in order])
-    origin: Local = left.origin
+    estimate, slope = (float(x[quantity.which]) for x in units.all(left.origin.numbers))
     return Profile(
         name=quantity.name,
         unit=quantity.unit,
-        estimate=float(quantity.natural(origin.numbers[[quantity.which]])[0]),
-        standard_error=standard_error(quantity, origin),
+        estimate=estimate,
+        standard_error=abs(slope) * left.standard_error,
         level=level,
         values=values[order],
         rises=each(lambda point: max(point.rise, 0.0)),
@@ -363,17 +365,10 @@ def _profile(
         failed_solves=left.failed_solves + right.failed_solves,
         evaluations=left.evaluations + right.evaluations,
         quantity=quantity,
+        units=units,
         walks=(left, right),
         problem=problem,
     )
-
-
-def standard_error(quantity: Quantity, origin: Local) -> float:
-    """That of the curvature at the minimum, in natural units."""
-    error = origin.standard_error(quantity.which)
-    if error >= quantity.reach(float(origin.numbers[quantity.which]), math.inf):
-        return math.inf
-    return abs(float(quantity.slope(origin.numbers[quantity.which]))) * error
 
 
 def _remarks(profile: Profile) -> list[str]:

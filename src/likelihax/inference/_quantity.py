@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.constraints import Constraint
 
+from .._compile import compiled
 from .._parameters import (
     Label,
     resolve,
@@ -41,7 +42,6 @@ class Quantity:
 
     - `name`, `unit`: what it is called, and measured in.
     - `which`: its place among the coordinates that are computed together.
-    - `traced`: from a coordinate to natural units, on JAX's arrays.
     - `ends`: the natural value at the lower and at the upper end of the coordinate.
     - `is_logarithmic`: whether a unit of the coordinate is a factor.
     """
@@ -49,19 +49,8 @@ class Quantity:
     name: str
     unit: str
     which: int
-    traced: Callable[[Array], Array]
     ends: tuple[float, float]
     is_logarithmic: bool
-
-    def natural(self, coordinates: np.ndarray) -> np.ndarray:
-        """Coordinates, of any shape, in natural units."""
-        flat = jnp.asarray(np.ravel(np.asarray(coordinates, float)))
-        return np.asarray(jax.vmap(self.traced)(flat)).reshape(np.shape(coordinates))
-
-    def slope(self, coordinates: np.ndarray) -> np.ndarray:
-        """How much the natural value changes for each unit of the coordinate."""
-        flat = jnp.asarray(np.ravel(np.asarray(coordinates, float)))
-        return np.asarray(jax.vmap(jax.grad(self.traced))(flat)).reshape(np.shape(coordinates))
 
     def reach(self, at: float, standard_error: float) -> float:
         """How far from `at` the coordinate is followed at most."""
@@ -97,6 +86,26 @@ class FittedNumbers:
             offset += size
         return jnp.concatenate(pieces)
 
+    def natural(
+        self, coordinates: Float[Array, " numbers"], unknowns: Unknowns
+    ) -> Float[Array, " numbers"]:
+        """What the coordinates are in natural units, each by itself."""
+        pieces, offset, place = [], 0, 0
+        scales = unit_scales(unknowns)
+        rules, values = trainable_constraints(unknowns), trainable_values(unknowns)
+        for value, rule in zip(values, rules, strict=True):
+            mine = coordinates[offset : offset + value.size]
+            own = math.prod(biject_to(rule).inverse_shape(value.shape))
+            if _is_real(rule):
+                mine = mine * scales[place : place + own].astype(mine.dtype)
+            elif _is_elementwise(rule):
+                mine = jnp.ravel(biject_to(rule)(mine.reshape(value.shape)))
+            elif _are_shares(rule):
+                mine = jax.nn.sigmoid(mine)
+            pieces.append(mine.astype(coordinates.dtype))
+            offset, place = offset + value.size, place + own
+        return jnp.concatenate(pieces)
+
 
 @final
 @dataclass(frozen=True)
@@ -113,8 +122,40 @@ class Functions:
         each = [jnp.ravel(jnp.asarray(f(predictor))) for f in self.functions]
         return jnp.concatenate([piece.astype(theta.dtype) for piece in each])
 
+    def natural(
+        self, coordinates: Float[Array, " numbers"], unknowns: Unknowns
+    ) -> Float[Array, " numbers"]:
+        """The coordinates are natural."""
+        return coordinates
+
 
 Numbers = FittedNumbers | Functions
+
+
+class Units:
+    """The way of some numbers from their coordinates to natural units; compiled once."""
+
+    def __init__(self, of: Numbers, unknowns: Unknowns, like: np.ndarray):
+        executable, arrays, _ = compiled(_natural, of, unknowns, jnp.asarray(np.array(like)))
+        self._call = lambda coordinates: executable([*arrays[:-1], coordinates])
+        self._like = np.asarray(like)
+
+    def all(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Natural values, and how much each changes for a unit of its coordinate."""
+        natural, slopes = jax.device_get(self._call(np.asarray(coordinates, self._like.dtype)))
+        return natural, slopes
+
+    def one(self, which: int, at: float) -> float:
+        """One of them."""
+        coordinates = self._like.copy()
+        coordinates[which] = at
+        return float(self.all(coordinates)[0][which])
+
+
+def _natural(of: Numbers, unknowns: Unknowns, coordinates: Array) -> tuple[Array, Array]:
+    # Each depends on its own coordinate alone, so that one tangent of ones gives all slopes.
+    natural = lambda x: of.natural(x, unknowns)
+    return jax.jvp(natural, (coordinates,), (jnp.ones_like(coordinates),))
 
 
 def quantities(
@@ -144,57 +185,29 @@ def quantities(
 def fitted_numbers(unknowns: Unknowns) -> tuple[Quantity, ...]:
     """Every fitted number, in the order of the natural ones."""
     rules, values = trainable_constraints(unknowns), trainable_values(unknowns)
-    scales = np.asarray(unit_scales(unknowns))
+    labels = unknowns.labels()
+    size = sum(len(label.elements) for label in labels)
+    infinite = jnp.full(size, jnp.inf, jnp.result_type(*(value.dtype for value in values)))
+    ends = np.stack([np.asarray(FittedNumbers().natural(x, unknowns)) for x in (-infinite, infinite)])
     found: list[Quantity] = []
-    offset = 0
-    for label, rule, value in zip(unknowns.labels(), rules, values, strict=True):
-        own = math.prod(biject_to(rule).inverse_shape(value.shape))
+    for label, rule, value in zip(labels, rules, values, strict=True):
+        logarithmic = _are_shares(rule) or (_is_elementwise(rule) and not _is_real(rule))
+        mine = _snapped(ends[:, len(found) : len(found) + value.size], rule, value.shape)
         for k, name in enumerate(label.elements):
-            scale = float(scales[offset + k]) if _is_real(rule) else 1.0
-            found.append(_fitted(name, label.units[k], len(found), rule, (value.shape, k), scale))
-        offset += own
+            pair = (float(mine[0, k]), float(mine[1, k])) if logarithmic else (-math.inf, math.inf)
+            found.append(Quantity(name, label.units[k], len(found), pair, logarithmic))
     return tuple(found)
 
 
-def _fitted(
-    name: str,
-    unit: str,
-    which: int,
-    rule: Constraint,
-    place: tuple[tuple[int, ...], int],
-    scale: float,
-) -> Quantity:
-    if _is_real(rule):
-        return Quantity(name, unit, which, lambda x: x * scale, (-math.inf, math.inf), False)
-    shape, element = place
-    if not _is_elementwise(rule):
-        shares = _are_shares(rule)
-        ends = (0.0, 1.0) if shares else (-math.inf, math.inf)
-        return Quantity(name, unit, which, jax.nn.sigmoid if shares else _itself, ends, shares)
-
-    def through(x: Array) -> Array:
-        # All elements of the leaf: its bounds may be arrays.
-        return jnp.ravel(biject_to(rule)(jnp.broadcast_to(x, shape)))[element]
-
-    return Quantity(name, unit, which, through, _ends(rule, through, shape, element), True)
-
-
-def _ends(
-    rule: Constraint,
-    through: Callable[[Array], Array],
-    shape: tuple[int, ...],
-    element: int,
-) -> tuple[float, float]:
-    """The natural values at both ends of the line; a bijection stops a rounding before a bound."""
-    limits = [float(through(jnp.asarray(x))) for x in (-math.inf, math.inf)]
-    ends = np.where(np.isnan(limits), np.inf, limits)
-    bounds = [getattr(rule, side, None) for side in ("lower_bound", "upper_bound")]
-    for bound in bounds:
+def _snapped(ends: np.ndarray, rule: Constraint, shape: tuple[int, ...]) -> np.ndarray:
+    """Both ends, on the bounds: a bijection stops a rounding before."""
+    ends = np.where(np.isnan(ends), np.array([[-np.inf], [np.inf]]), ends)
+    for side in ("lower_bound", "upper_bound"):
+        bound = getattr(rule, side, None)
         if bound is not None:
-            one = float(np.ravel(np.broadcast_to(np.asarray(bound), shape))[element])
-            near = np.isclose(ends, one, rtol=1e-6, atol=1e-6)
-            ends = np.where(near, one, ends)
-    return float(ends[0]), float(ends[1])
+            each = np.ravel(np.broadcast_to(np.asarray(bound, float), shape))
+            ends = np.where(np.isclose(ends, each, rtol=1e-6, atol=1e-6), each, ends)
+    return ends
 
 
 def _of_functions(
@@ -219,7 +232,7 @@ def _of_functions(
         for index in np.ndindex(shape.shape):
             element = f"{name}[{', '.join(map(str, index))}]" if index else name
             everywhere = (-math.inf, math.inf)
-            found.append(Quantity(element, "", len(found), _itself, everywhere, False))
+            found.append(Quantity(element, "", len(found), everywhere, False))
     if not found:
         raise ValueError(f"{verb}: there is nothing to look at: the functions return no numbers.")
     return Functions(tuple(of.values())), tuple(found)
@@ -261,7 +274,3 @@ def _are_shares(rule: Constraint) -> bool:
 
 def _to_coordinate(rule: Constraint, value: Array) -> Array:
     return jnp.log(value) - jnp.log1p(-value) if _are_shares(rule) else value
-
-
-def _itself(x: Array) -> Array:
-    return x
