@@ -41,7 +41,10 @@ from .fits import cross_validate as cross_validate
 from .fits import fit as fit
 from .fits import multistart as multistart
 from .fits import path as path
+from .inference import bands as bands
+from .inference import delta as delta
 from .inference import profile as profile
+from .inference import simulate_and_refit as simulate_and_refit
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 from .objectives import NLL as NLL

@@ -358,6 +358,11 @@ def natural(vector: Float[Array, " size"], tree: PyTree) -> Float[Array, " natur
     return jnp.concatenate([jnp.ravel(value).astype(vector.dtype) for value in values])
 
 
+def to_natural(tree: PyTree) -> Float[Array, "natural size"]:
+    """The Jacobian of `natural` at the present values."""
+    return jax.jacfwd(lambda vector: natural(vector, tree))(pack(tree))
+
+
 def trainable_values(tree: PyTree) -> list[Array]:
     """The trainable leaves as plain arrays, in the order of `labels`."""
     return [jnp.asarray(value_of(leaf)) for _, leaf in _trainable(tree)]
@@ -390,6 +395,21 @@ def trainable_constraints(tree: PyTree) -> list[Constraint]:
     """The constraints of the trainable leaves, in the order of `labels`; a bare array is real."""
     leaves = [leaf for _, leaf in _trainable(tree)]
     return [leaf.constraint if is_parameter(leaf) else constraints.real for leaf in leaves]
+
+
+def unit_kinds(tree: PyTree) -> list[str]:
+    """How each trainable number is fitted, flat and in natural order.
+
+    `"bare"`: as it is; `"real"`: in units of its scale; `"transformed"`: through a constraint.
+    """
+    kinds: list[str] = []
+    for _, leaf in _trainable(tree):
+        if not isinstance(leaf, Parameter):
+            kind = "bare"
+        else:
+            kind = "real" if _is_real(leaf.constraint) else "transformed"
+        kinds += [kind] * int(value_of(leaf).size)
+    return kinds
 
 
 def _trainable(tree: PyTree) -> list[tuple[Any, Any]]:

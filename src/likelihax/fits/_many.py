@@ -155,7 +155,12 @@ class SideBySide(AbstractRunner):
     ):
         self._width = min(workers or num, num)
         self._compiled = lambda stacks: compiled(
-            take_steps_of_each, method, problem, starts.places, stacks, initial=before_any_step_of_each
+            take_steps_of_each,
+            method,
+            problem,
+            starts.places,
+            stacks,
+            initial=before_any_step_of_each,
         )
         chunk, _, fresh = self._compiled(self._stacks(starts, [0] * self._width))
         self.compile_seconds = chunk.seconds if fresh else 0.0

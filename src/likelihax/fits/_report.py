@@ -5,19 +5,25 @@ from functools import cached_property
 from typing import Any, Literal
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from .._information import (
     Covariance,
-    InformationKind,
-    covariance_of_hessian,
-    covariance_of_rows,
+    Identifiability,
+    Spread,
+    clusters,
     expected_rows,
+    identified,
+    nothing_known,
     observed_information,
     pearson_dispersion,
+    scores,
+    spread_of_hessian,
+    spread_of_rows,
 )
-from .._parameters import Label, natural, resolve, unpack
+from .._parameters import Label, are_inside, natural, resolve, to_natural, unpack, with_values
 from .._result import RESULTS, describe
 from ..objectives import NLL, AbstractObjective, Unknowns
 from ._curves import LearningCurves, curves_of
@@ -25,6 +31,8 @@ from ._method import AbstractMethod, Record
 from ._problem import Problem
 from ._strategy import Stage
 from ._table import html_table, text_table
+
+InformationKind = Literal["observed", "expected", "sandwich"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,13 +178,16 @@ class Fit:
         information: InformationKind = "observed",
         dof: Literal["sample", "residual"] = "sample",
         dispersion: Literal["model", "pearson"] = "model",
+        cluster: str = "row",
     ) -> Covariance:
         """The covariance of the estimates in natural units, fitted noise included.
 
         **Arguments:**
 
-        - `information`: `"observed"`, the Hessian of the objective; or `"expected"`, the Fisher
-            information, for the NLL of a regular likelihood.
+        - `information`: `"observed"`, the Hessian of the objective; `"expected"`, the Fisher
+            information, for the NLL of a regular likelihood; or `"sandwich"`, right also where
+            the likelihood is wrong about the scatter: `H^-1 (sum s s^T) H^-1` with the Hessian
+            `H` and the gradients `s` of what was measured independently (Huber 1967; White 1982).
         - `dof`: `"sample"`, maximum likelihood as it is; or `"residual"`, times `n / (n - p)` for
             `n` measured values and `p` fitted parameters of the model, as regression programs
             do, for one fitted noise parameter.
@@ -184,39 +195,80 @@ class Fit:
             the mean square of the standardised residuals, `sum((y - mean)^2 / variance) / (n - p)`,
             the quasi-likelihood convention of generalised linear models (McCullagh and Nelder
             1989, section 9.2.2), for likelihoods with a variance.
+        - `cluster`: for the sandwich, what was measured independently: each `"value"`, each
+            `"row"` of values, or each `"experiment"` or group of several. A sandwich of fewer
+            clusters than parameters, or of a few only, says little.
 
         Raises `ValueError` for other words, and where these do not apply.
         """
+        spread = self.spread(information, dof, dispersion, cluster)
+        return spread.through(np.asarray(_to_natural(self.unknowns)))
+
+    def spread(
+        self,
+        information: InformationKind = "observed",
+        dof: Literal["sample", "residual"] = "sample",
+        dispersion: Literal["model", "pearson"] = "model",
+        cluster: str = "row",
+    ) -> Spread:
+        """The same in the fitter's own space, with the directions that are not determined."""
         if not self.problem.objective.is_density:
             raise ValueError(
                 f"The {self.problem.objective.title} has no standard errors: its curvature is not "
                 "that of a likelihood. Take them from a fit of likelihax.NLL()."
             )
-        if information not in ("observed", "expected"):
-            raise ValueError(f'information is "observed" or "expected", not {information!r}.')
+        if information not in ("observed", "expected", "sandwich"):
+            raise ValueError(
+                f'information is "observed", "expected" or "sandwich", not {information!r}.'
+            )
         if dof not in ("sample", "residual"):
             raise ValueError(f'dof is "sample" or "residual", not {dof!r}.')
         if dispersion not in ("model", "pearson"):
             raise ValueError(f'dispersion is "model" or "pearson", not {dispersion!r}.')
         if dof == "residual" and dispersion == "pearson":
             raise ValueError('dispersion="pearson" already counts n - p: leave dof="residual" out.')
-        covariance = self._observed if information == "observed" else self._expected
+        if information == "sandwich" and dispersion == "pearson":
+            raise ValueError("A sandwich takes the scatter from the data: leave dispersion out.")
+        spread = self._spread_of(information, cluster)
         factor = 1.0 if dof == "sample" else self._residual_factor()
         factor *= 1.0 if dispersion == "model" else self.pearson_dispersion
-        return Covariance(covariance.matrix * factor, covariance.determined)
+        return spread._replace(factor=spread.factor * np.sqrt(factor))
 
     def standard_errors(
         self,
         information: InformationKind = "observed",
         dof: Literal["sample", "residual"] = "sample",
         dispersion: Literal["model", "pearson"] = "model",
+        cluster: str = "row",
     ) -> dict[str, Any]:
         """The standard errors by name, shaped like `estimates`; see `covariance`.
 
         Infinite where the data do not determine the parameter.
         """
-        covariance = self.covariance(information, dof, dispersion)
+        covariance = self.covariance(information, dof, dispersion, cluster)
         return self._by_name(np.sqrt(np.diag(covariance.matrix)))
+
+    @cached_property
+    def identifiability(self) -> Identifiability:
+        """Which parameters the data leave open, by the curvature at the estimates.
+
+        Flat directions are named by what stays the same along them, as in "only a * b is
+        determined". `likelihax.profile` looks further than the curvature does. Raises `ValueError`
+        where the objective is not minus the logarithm of a density.
+        """
+        pieces = [np.shape(value) for value in self.estimates.values()]
+        flat = np.concatenate([np.ravel(value) for value in self.estimates.values()])
+
+        def evaluate(values: np.ndarray) -> float:
+            cuts = np.cumsum([int(np.prod(shape)) for shape in pieces])[:-1]
+            each = zip(np.split(values, cuts), pieces, strict=True)
+            placed = [jnp.asarray(part.reshape(shape), flat.dtype) for part, shape in each]
+            return float(_total_at(placed, self._unknowns_now, self.data))
+
+        spread = self.spread()
+        return identified(
+            spread, self.unknowns, np.asarray(_to_natural(self.unknowns)), flat, evaluate
+        )
 
     @cached_property
     def pearson_dispersion(self) -> float:
@@ -237,15 +289,19 @@ class Fit:
     def _repr_html_(self) -> str:
         return html_table(self)
 
-    @cached_property
-    def _observed(self) -> Covariance:
-        if not np.isfinite(self.nll):
-            return self._nothing_known()
-        hessian, to_natural = _hessian(self.unknowns, self.data)
-        return covariance_of_hessian(np.asarray(hessian), np.asarray(to_natural))
+    def _spread_of(self, information: str, cluster: str) -> Spread:
+        if information == "expected":
+            return self._expected
+        return self._observed if information == "observed" else self._sandwich(cluster)
 
     @cached_property
-    def _expected(self) -> Covariance:
+    def _observed(self) -> Spread:
+        if not np.isfinite(self.nll):
+            return self._nothing_known()
+        return spread_of_hessian(np.asarray(_hessian(self.unknowns, self.data)))
+
+    @cached_property
+    def _expected(self) -> Spread:
         if not self.problem.has_curvature:
             raise ValueError(
                 "The expected information is known for the NLL of a regular likelihood only: "
@@ -253,8 +309,21 @@ class Fit:
             )
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        rows, to_natural = _rows(self.unknowns, self.data)
-        return covariance_of_rows(np.asarray(rows), np.asarray(to_natural))
+        return spread_of_rows(np.asarray(_rows(self.unknowns, self.data)))
+
+    def _sandwich(self, cluster: str) -> Spread:
+        objective = self.problem.objective
+        if not isinstance(objective, NLL) or objective.weights is not None:
+            raise ValueError(
+                "A sandwich needs the gradient of each measured value, which is known for NLL() "
+                "alone, without weights and terms."
+            )
+        if not isinstance(cluster, str):
+            raise ValueError(f'cluster is "value", "row" or a kind of groups, not {cluster!r}.')
+        clusters(self.data, cluster)
+        if not np.isfinite(self.nll):
+            return self._nothing_known()
+        return self._observed.sandwiched(np.asarray(_scores(self.unknowns, self.data, cluster)))
 
     @property
     def _unknowns_now(self) -> Unknowns:
@@ -263,9 +332,8 @@ class Fit:
         now = self.unknowns.objective.at(int(usable[-1]) if usable.size else 0)
         return Unknowns(self.unknowns.predictor, now)
 
-    def _nothing_known(self) -> Covariance:
-        size = sum(len(label.elements) for label in self.labels)
-        return Covariance(np.diag(np.full(size, np.inf)), np.zeros(size, bool))
+    def _nothing_known(self) -> Spread:
+        return nothing_known(int(self.record.theta.size))
 
     def _residual_factor(self) -> float:
         noise = self._noise_labels()
@@ -298,6 +366,15 @@ _unpack = eqx.filter_jit(unpack)
 _natural = eqx.filter_jit(natural)
 _hessian = eqx.filter_jit(observed_information)
 _rows = eqx.filter_jit(expected_rows)
+_scores = eqx.filter_jit(scores)
+_to_natural = eqx.filter_jit(to_natural)
+
+
+@eqx.filter_jit
+def _total_at(values: list[Array], unknowns: Unknowns, data: Any) -> Array:
+    placed = with_values(unknowns, values)
+    total = placed.evaluate(data).total
+    return jnp.where(are_inside(placed) & jnp.isfinite(total), total, jnp.inf)
 
 
 @eqx.filter_jit

@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .._result import RESULTS
 from ._problem import FORWARD_LIMIT
 from ._share import share_line
 
@@ -59,6 +60,7 @@ def _headline(fit: "Fit") -> Text:
 def _parameters(fit: "Fit") -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     with_errors = _errors_to_show(fit)
+    determined = iter(() if with_errors is None else fit.identifiability.determined.tolist())
     units = any(unit for label in fit.labels for unit in label.units)
     table.add_column("parameter")
     table.add_column("estimate", justify="right")
@@ -69,6 +71,10 @@ def _parameters(fit: "Fit") -> Table:
     for label in fit.labels:
         values = np.ravel(fit.estimates[label.name])
         errors = None if with_errors is None else np.ravel(with_errors[label.name])
+        if errors is not None:
+            # No symmetric interval for what is open along a flat direction.
+            own = [next(determined) for _ in label.elements]
+            errors = np.where(own, errors, np.inf)
         for row in _rows(label, values, errors):
             cells = row if units else row[:-1]
             table.add_row(*(Text(cell) for cell in cells))
@@ -126,11 +132,21 @@ def _account(fit: "Fit") -> list[Text]:
         lines.append(share)
     lines.append(f"compiled in {fit.compile_seconds:.2f} s, ran in {_seconds(fit.run_seconds)}")
     lines.extend(_way(fit))
+    lines.extend(_left_open(fit))
     if not fit.success:
         lines.append("No standard errors: they mean nothing away from a minimum.")
     elif not fit.problem.objective.is_density:
         lines.append("No standard errors: take them from a fit of the summed NLL.")
     return [Text(line, style="dim") for line in lines]
+
+
+def _left_open(fit: "Fit") -> list[str]:
+    """What the data do not determine, where that is known at little cost."""
+    cheap = fit.record.theta.size <= FORWARD_LIMIT and np.isfinite(fit.nll)
+    told = fit.success or fit.result == RESULTS.runaway
+    if not (cheap and told and fit.problem.objective.is_density):
+        return []
+    return [each.sentence for each in fit.identifiability.open]
 
 
 def _way(fit: "Fit") -> list[str]:

@@ -1,5 +1,6 @@
 """What an objective and some numbers look like at one point."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from .._parameters import map_nodes, unpack
 from ..fits import Problem
 from ..models import AbstractSimulator
 from ..objectives import Unknowns
-from ._quantity import Numbers
+from ._quantity import LINEAR_REACH, Numbers, Quantity
 
 # Beyond this many parameters there is no Hessian, and the fitter's own units must do.
 _DENSE_LIMIT = 256
@@ -42,6 +43,13 @@ class Local:
         """By the curvature, of one coordinate."""
         slope = self.slopes[which]
         return float(np.sqrt(slope @ self.inverse @ slope))
+
+    def known_error(self, quantity: Quantity) -> float:
+        """The same, infinite where the objective is flat but for rounding."""
+        error = self.standard_error(quantity.which)
+        # Could be moved further than anybody would look.
+        far = LINEAR_REACH * max(abs(float(self.numbers[quantity.which])), 1.0)
+        return math.inf if error >= far else error
 
     def tangent(self, which: int) -> np.ndarray:
         """How the minimum moves with one coordinate that is held at a value."""

@@ -1,6 +1,5 @@
 """Profile likelihoods: how far each number may be moved, the others following."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from .._compile import compiled
 from .._parameters import natural, unpack
 from .._progress import Progress
 from ..fits import Fit, Problem
+from ._checks import check_fit, check_level
 from ._local import Look
 from ._pulled import Pulled, method_for
 from ._quantity import FittedNumbers, Numbers, Of, Quantity, Units, quantities
@@ -135,8 +135,7 @@ class Profile:
         ended before one could say; see `verdict` and `remarks`.
         """
         level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise ValueError(f"{self.name}: the level must be in (0, 1), got {level}.")
+        check_level(level, self.name)
         root = self._root(level)
         ends = []
         for walk in self.walks:
@@ -264,8 +263,7 @@ def profile(
     check_fit(fit, "profile")
     if num < 5:
         raise ValueError(f"profile: num is {num}: a profile needs at least 5 points.")
-    if not 0 < level < 1:
-        raise ValueError(f"profile: the level must be in (0, 1), got {level}.")
+    check_level(level, "profile")
     theta = fit.record.theta
     problem = eqx.tree_at(
         lambda p: p.begin, fit.problem, jnp.asarray(theta), is_leaf=lambda x: x is None
@@ -276,11 +274,11 @@ def profile(
     all_numbers = _count(numbers, wanted, fit)
     pulled = Pulled(method, problem, numbers, all_numbers, check=lambda: look.ready)
     root = float(ndtri(0.5 + 0.5 * level))
-    measure = _measure(numbers, problem)
+    measure = measure_of(numbers, problem)
     origin = look(np.asarray(theta))
     units = Units(numbers, problem.unknowns, origin.numbers)
     walks = [
-        Walk(quantity, _one(measure, quantity.which), origin, side, _roots(root, half), root)
+        Walk(quantity, one_of(measure, quantity.which), origin, side, _roots(root, half), root)
         for quantity in wanted
         for side, half in ((-1, (num - 1) // 2), (1, num // 2))
     ]
@@ -299,19 +297,6 @@ def profile(
     return Profiles(found, level, compiling, seconds)
 
 
-def check_fit(fit: Any, verb: str) -> None:
-    """Raises `ValueError` unless there is a minimum of an NLL to go out from."""
-    if not isinstance(fit, Fit):
-        raise ValueError(f"{verb}: expected a Fit, as likelihax.fit returns, not {type(fit)}.")
-    if not fit.problem.objective.is_density:
-        raise ValueError(
-            f"{verb}: the {fit.problem.objective.title} is not minus the logarithm of a density, "
-            "so that its rise says nothing of confidence. Fit likelihax.NLL()."
-        )
-    if not fit.success:
-        raise ValueError(f"{verb}: the fit did not converge, there is no minimum. {fit.message}")
-
-
 def _roots(root: float, count: int) -> tuple[float, ...]:
     """Evenly spaced up to the one that is asked for, and one beyond."""
     inside = np.linspace(0.0, root, max(count, 2))[1:]
@@ -326,7 +311,7 @@ def _count(numbers: Numbers, wanted: tuple[Quantity, ...], fit: Fit) -> int:
     return len(wanted)
 
 
-def _measure(numbers: Numbers, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
+def measure_of(numbers: Numbers, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
     """All coordinates at a point."""
     theta = jnp.asarray(np.array(problem.start()))
     if isinstance(numbers, FittedNumbers) and numbers(theta, problem.unknowns) is theta:
@@ -339,7 +324,9 @@ def _numbers(numbers: Numbers, unknowns: Any, theta: Any) -> Any:
     return numbers(theta, unknowns)
 
 
-def _one(measure: Callable[[np.ndarray], np.ndarray], which: int) -> Callable[[np.ndarray], float]:
+def one_of(
+    measure: Callable[[np.ndarray], np.ndarray], which: int
+) -> Callable[[np.ndarray], float]:
     return lambda point: float(measure(point)[which])
 
 
@@ -384,8 +371,10 @@ def _remarks(profile: Profile) -> list[str]:
             found.append(f"{profile.name}: {side} the estimate {_REASONS[walk.end]}.")
     lost = int(np.sum(~profile.converged))
     if lost:
-        found.append(f"{profile.name}: {lost} of {lost + int(np.sum(profile.converged))} points "
-                     "did not converge.")
+        found.append(
+            f"{profile.name}: {lost} of {lost + int(np.sum(profile.converged))} points "
+            "did not converge."
+        )
     return found
 
 

@@ -16,7 +16,7 @@ from .._result import RESULTS
 from ..fits import BFGS, Bundle, LevenbergMarquardt, Problem, Record
 from ..fits._anchor import Pull
 from ..fits._loop import chunks, compile_loop
-from ..fits._many import before_any_step_of_each, split, take_steps_of_each, num_cores, share_out
+from ..fits._many import before_any_step_of_each, num_cores, share_out, split, take_steps_of_each
 from ..fits._method import AbstractMethod
 from ._quantity import Numbers
 
@@ -215,5 +215,3 @@ def _send(steps: Steps, record: Record) -> Request | None:
         return steps.send(record)
     except StopIteration:
         return None
-
-

@@ -188,7 +188,9 @@ def fitted_numbers(unknowns: Unknowns) -> tuple[Quantity, ...]:
     labels = unknowns.labels()
     size = sum(len(label.elements) for label in labels)
     infinite = jnp.full(size, jnp.inf, jnp.result_type(*(value.dtype for value in values)))
-    ends = np.stack([np.asarray(FittedNumbers().natural(x, unknowns)) for x in (-infinite, infinite)])
+    ends = np.stack(
+        [np.asarray(FittedNumbers().natural(x, unknowns)) for x in (-infinite, infinite)]
+    )
     found: list[Quantity] = []
     for label, rule, value in zip(labels, rules, values, strict=True):
         logarithmic = _are_shares(rule) or (_is_elementwise(rule) and not _is_real(rule))

@@ -11,6 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from ._profile import Profile, Profiles
+    from ._refits import Refits
 
 _WIDTH = 110
 
@@ -43,6 +44,54 @@ def _row(profile: "Profile") -> list[str]:
         lower, upper = profile.interval()
         ends = (number(lower), number(upper))
     return [profile.name, number(profile.estimate), *ends, profile.verdict, profile.unit]
+
+
+def refits_table(refits: "Refits", html: bool) -> str:
+    """One row a fitted number, and below how the fits went."""
+    heads = ["parameter", "truth", "bias", "sd", "mean s.e."]
+    heads += [f"{kind} covers" for kind in refits.ends]
+    rows = []
+    few = len(refits.estimates) < 2
+    for i, name in enumerate(refits.names):
+        row = [name, _number(float(refits.truth[i]), 4)]
+        if few:
+            rows.append(row)
+            continue
+        row += [_number(float(refits.bias[i]), 2), _number(float(refits.sd[i]), 3)]
+        row += [_number(float(refits.mean_standard_error[i]), 3)]
+        row += [f"{100 * refits.coverage[kind][i]:.1f} %" for kind in refits.ends]
+        rows.append(row)
+    return rendered(
+        f"{len(refits.results)} simulated data sets, fitted again",
+        heads,
+        rows,
+        _account(refits),
+        html,
+    )
+
+
+def _account(refits: "Refits") -> list[str]:
+    good = len(refits.estimates)
+    lines = [
+        f"{good} of {len(refits.results)} fits converged, {refits.failed_solves} failed solves"
+    ]
+    others = [f"{name} {n}" for name, n in refits.endings.items() if name != "successful"]
+    if others:
+        lines.append(f"not converged, and left out: {', '.join(others)}")
+    if len(refits.results) < refits.num:
+        lines.append(f"interrupted: {refits.num} data sets were wanted")
+    if good:
+        error = 100 * (refits.level * (1 - refits.level) / good) ** 0.5
+        lines.append(
+            f"{100 * refits.level:g} % intervals; the binomial standard error of a coverage is "
+            f"{error:.1f} %"
+        )
+    for kind, ends in refits.ends.items():
+        lost = int(ends.known.size - ends.known.sum())
+        if lost:
+            lines.append(f"{kind}: {lost} of {ends.known.size} intervals could not be found")
+    lines.append(f"compiled in {refits.compile_seconds:.2f} s, ran in {refits.run_seconds:.2f} s")
+    return lines
 
 
 def _number(x: float, digits: int) -> str:

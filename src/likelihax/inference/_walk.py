@@ -10,7 +10,7 @@ import numpy as np
 from ..fits import Record
 from ._local import Local
 from ._pulled import Request, Steps, converged
-from ._quantity import LINEAR_REACH, Quantity
+from ._quantity import Quantity
 
 # How hard a number is pulled, as a multiple of the curvature of its profile. The harder, the
 # nearer to where it was sent; the profile is exact for any.
@@ -102,9 +102,7 @@ class Walk:
     @property
     def standard_error(self) -> float:
         """That of the curvature at the minimum, of the coordinate; infinite where it is flat."""
-        # What is flat but for rounding could be moved further than anybody would look.
-        flat = self._error >= LINEAR_REACH * max(abs(self.points[0].at), 1.0)
-        return math.inf if flat else self._error
+        return self.origin.known_error(self.quantity)
 
     def steps(self) -> Steps:
         """Asks for the fits that it takes."""
