@@ -10,4 +10,4 @@ from ._profile import Profile as Profile
 from ._profile import Profiles as Profiles
 from ._profile import profile as profile
 from ._refits import Refits as Refits
-from ._refits import simulate_and_refit as simulate_and_refit
+from ._simulate import simulate_and_refit as simulate_and_refit

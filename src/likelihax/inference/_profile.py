@@ -1,7 +1,8 @@
 """Profile likelihoods: how far each number may be moved, the others following."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -11,22 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from .._compile import compiled
 from .._parameters import natural, unpack
 from .._progress import Progress
 from ..fits import Fit, Problem
 from ._checks import check_fit, check_level
 from ._local import Look
 from ._pulled import Pulled, method_for
-from ._quantity import FittedNumbers, Numbers, Of, Quantity, Units, quantities
+from ._quantity import FittedNumbers, Numbers, Of, Quantity, Units, measure_of, one_of, quantities
+from ._refits import Refits
 from ._table import profiles_table
 from ._walk import Point, Walk
 
 Verdict = Literal["bounded", "one-sided", "flat", "unfinished"]
 
-# How exactly the other parameters are fitted, in standard errors: the NLL is right to half its
-# square.
-TOLERANCE = 1e-3
+# From fewer simulated fits a Bartlett factor is known to no better than a fifth.
+_FEWEST = 50
 # How much further than the level asked for a profile goes, as a share of the root of the rise.
 _BEYOND = 0.15
 
@@ -49,6 +49,7 @@ class Profile:
     - `standard_error`: that of the curvature at the minimum, in natural units; infinite where
         the NLL is flat there.
     - `level`: the confidence that the profile was followed for.
+    - `bartlett`: what the chi-square is multiplied by; 1 unless simulation said otherwise.
     - `values`: increasing values of the number, in natural units, shape `(points,)`.
     - `rises`: the lowest objective with each, above the minimum, in nats.
     - `thetas`: all parameters there, in the fitter's space, shape `(points, size)`.
@@ -61,6 +62,7 @@ class Profile:
     estimate: float
     standard_error: float
     level: float
+    bartlett: float
     values: np.ndarray
     rises: np.ndarray
     thetas: np.ndarray
@@ -76,6 +78,11 @@ class Profile:
     def nll(self) -> np.ndarray:
         """The objective at each of `values`, the other parameters at their best."""
         return self.rises + self.walks[0].origin.total
+
+    @property
+    def limit(self) -> float:
+        """How far the objective has risen at the ends of the interval."""
+        return 0.5 * self._root(self.level) ** 2
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -128,8 +135,10 @@ class Profile:
         r"""Where the NLL is less than $\chi^2_{1, level} / 2$ above its minimum.
 
         Its `level` is the confidence for many data, whatever the number is measured in (Wilks
-        1938, Annals of Mathematical Statistics 9, 60-62). An end is infinite, or the end of the
-        parameter's range, where the NLL does not rise so much as far as was looked.
+        1938, Annals of Mathematical Statistics 9, 60-62); for few, intervals are too short, most
+        those of the scale of noise, unless the chi-square is multiplied by `bartlett`. An end is
+        infinite, or the end of the parameter's range, where the NLL does not rise so much as far
+        as was looked.
 
         Raises `ValueError` for a level beyond the one that was profiled for, and where the walk
         ended before one could say; see `verdict` and `remarks`.
@@ -155,7 +164,7 @@ class Profile:
         return profiles_table(Profiles({self.name: self}, self.level, 0.0, 0.0), True)
 
     def _root(self, level: float) -> float:
-        return float(ndtri(0.5 + 0.5 * level))
+        return _root(level, self.bartlett)
 
     def _at(self, theta: np.ndarray) -> Any:
         return _unpack(jnp.asarray(theta), self.problem.unknowns).predictor
@@ -227,6 +236,7 @@ def profile(
     *,
     num: int = 30,
     level: float = 0.95,
+    bartlett: Refits | None = None,
     workers: int | None = None,
     progress: bool | None = None,
 ) -> Profiles:
@@ -253,6 +263,9 @@ def profile(
         function that is made anew is compiled anew.
     - `num`: about how many points each profile has.
     - `level`: the confidence that profiles are followed a little beyond.
+    - `bartlett`: what `likelihax.simulate_and_refit` returned for this fit, to make up for few
+        data: the chi-square is multiplied by `Refits.bartlett`. Without it intervals are those for
+        many data.
     - `workers`: how many walks at the same time; by default one a core on a CPU, all on an
         accelerator.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
@@ -270,19 +283,20 @@ def profile(
     )
     numbers, wanted = quantities(of, fit.unknowns, theta, "profile")
     look = Look(problem, numbers)
-    method = method_for(problem, fit.method, TOLERANCE)
+    method = method_for(problem, fit.method)
     all_numbers = _count(numbers, wanted, fit)
     pulled = Pulled(method, problem, numbers, all_numbers, check=lambda: look.ready)
-    root = float(ndtri(0.5 + 0.5 * level))
-    measure = measure_of(numbers, problem)
+    pulled.compile(2 * len(wanted), workers)
+    factors = _factors(bartlett, wanted)
+    measure = measure_of(numbers, problem.unknowns, theta)
     origin = look(np.asarray(theta))
     units = Units(numbers, problem.unknowns, origin.numbers)
     walks = [
         Walk(quantity, one_of(measure, quantity.which), origin, side, _roots(root, half), root)
         for quantity in wanted
-        for side, half in ((-1, (num - 1) // 2), (1, num // 2))
+        for root in (_root(level, factors[quantity.name]),)
+        for side, half in _sides(num)
     ]
-    pulled.compile(len(walks), workers)
     started = time.perf_counter()
     with Progress(num * len(wanted), "profile", progress) as bar:
         glance = lambda: bar.update(sum(len(walk.points) - 1 for walk in walks), "")
@@ -290,11 +304,40 @@ def profile(
     seconds = time.perf_counter() - started
     pairs = zip(walks[::2], walks[1::2], strict=True)
     found = {
-        quantity.name: _profile(quantity, pair, units, problem, level)
+        quantity.name: _profile(quantity, pair, units, problem, (level, factors[quantity.name]))
         for quantity, pair in zip(wanted, pairs, strict=True)
     }
     compiling = pulled.compile_seconds + look.compile_seconds
     return Profiles(found, level, compiling, seconds)
+
+
+def _sides(num: int) -> tuple[tuple[Literal[-1, 1], int], ...]:
+    """Both sides, and how many points each has besides the minimum."""
+    return ((-1, (num - 1) // 2), (1, num // 2))
+
+
+def _root(level: float, factor: float) -> float:
+    """The root of twice the rise at the end of an interval."""
+    return float(ndtri(0.5 + 0.5 * level)) * math.sqrt(factor)
+
+
+def _factors(refits: Refits | None, wanted: tuple[Quantity, ...]) -> dict[str, float]:
+    """By what to multiply the chi-square of each number."""
+    if refits is None:
+        return {quantity.name: 1.0 for quantity in wanted}
+    if len(refits.roots) < _FEWEST:
+        raise ValueError(
+            f"profile: {len(refits.roots)} simulated fits converged, too few for a Bartlett factor: "
+            f"simulate {_FEWEST} data sets or more, better 200."
+        )
+    known = dict(zip(refits.names, refits.bartlett.tolist(), strict=True))
+    lacking = [quantity.name for quantity in wanted if quantity.name not in known]
+    if lacking:
+        raise ValueError(
+            f"profile: there is no Bartlett factor for {lacking[0]!r}: the simulation found those "
+            f"of {', '.join(known)}."
+        )
+    return {quantity.name: known[quantity.name] for quantity in wanted}
 
 
 def _roots(root: float, count: int) -> tuple[float, ...]:
@@ -311,27 +354,12 @@ def _count(numbers: Numbers, wanted: tuple[Quantity, ...], fit: Fit) -> int:
     return len(wanted)
 
 
-def measure_of(numbers: Numbers, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """All coordinates at a point."""
-    theta = jnp.asarray(np.array(problem.start()))
-    if isinstance(numbers, FittedNumbers) and numbers(theta, problem.unknowns) is theta:
-        return lambda point: point
-    executable, arrays, _ = compiled(_numbers, numbers, problem.unknowns, theta)
-    return lambda point: np.asarray(executable([*arrays[:-1], point]))
-
-
-def _numbers(numbers: Numbers, unknowns: Any, theta: Any) -> Any:
-    return numbers(theta, unknowns)
-
-
-def one_of(
-    measure: Callable[[np.ndarray], np.ndarray], which: int
-) -> Callable[[np.ndarray], float]:
-    return lambda point: float(measure(point)[which])
-
-
 def _profile(
-    quantity: Quantity, walks: tuple[Walk, Walk], units: Units, problem: Problem, level: float
+    quantity: Quantity,
+    walks: tuple[Walk, Walk],
+    units: Units,
+    problem: Problem,
+    level_and_factor: tuple[float, float],
 ) -> Profile:
     left, right = walks
     points: list[Point] = [*reversed(left.points[1:]), *right.points]
@@ -344,7 +372,8 @@ def _profile(
         unit=quantity.unit,
         estimate=estimate,
         standard_error=abs(slope) * left.standard_error,
-        level=level,
+        level=level_and_factor[0],
+        bartlett=level_and_factor[1],
         values=values[order],
         rises=each(lambda point: max(point.rise, 0.0)),
         thetas=each(lambda point: point.theta),
@@ -364,8 +393,8 @@ def _remarks(profile: Profile) -> list[str]:
         side = "below" if walk.side < 0 else "above"
         if walk.lower is not None:
             found.append(
-                f"{profile.name}: {side} the estimate the objective is {-walk.lower.rise:.3g} lower "
-                "than at the fit, which is not the minimum: fit again from `lower_minimum`."
+                f"{profile.name}: {side} the estimate the objective is {-walk.lower.rise:.3g} "
+                "lower than at the fit, which is not the minimum: fit again from `lower_minimum`."
             )
         elif walk.end in ("lost", "interrupted"):
             found.append(f"{profile.name}: {side} the estimate {_REASONS[walk.end]}.")

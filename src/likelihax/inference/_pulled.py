@@ -45,13 +45,17 @@ class Task(Protocol):
         """Asks for one fit at a time."""
 
 
-def method_for(problem: Problem, method: AbstractMethod, tolerance: float) -> AbstractMethod:
+# How exactly parameters are fitted, in standard errors: the NLL is right to half its square.
+_TOLERANCE = 1e-3
+
+
+def method_for(problem: Problem, method: AbstractMethod) -> AbstractMethod:
     """How to fit near an optimum that `method` found."""
     if isinstance(method, Bundle):
         return method
     if problem.forward and problem.has_curvature:
-        return LevenbergMarquardt(tolerance, max_steps=128)
-    chosen = BFGS(tolerance, max_steps=512)
+        return LevenbergMarquardt(tolerance=_TOLERANCE, max_steps=128)
+    chosen = BFGS(tolerance=_TOLERANCE, max_steps=512)
     chosen.check(problem)
     return chosen
 
@@ -73,7 +77,12 @@ class Pulled:
         theta = np.asarray(problem.start())
         # Strongly typed, and no two the same object, so that each is found in the problem again.
         strong = lambda array: jnp.asarray(np.array(array, theta.dtype))
-        pull = Pull(of, strong(np.zeros(num_numbers)), strong(0.0), strong(0.0))
+        pull = Pull(
+            of=of,
+            direction=strong(np.zeros(num_numbers)),
+            centre=strong(0.0),
+            weight=strong(0.0),
+        )
         problem = replace(problem, anchor=pull, begin=strong(theta))
         self.problem = problem
         self._dtype = theta.dtype
@@ -174,10 +183,7 @@ class Pulled:
         filled = requests + requests[-1:] * (width - len(requests))
         chunk, arrays, fresh = self._compile_together(self._stacks(filled))
         self.compile_seconds += chunk.seconds if fresh else 0.0
-        records = None
-        for records in chunks(chunk, arrays):
-            pass
-        assert records is not None
+        *_, records = chunks(chunk, arrays)
         return split(records, len(requests))
 
     def _compile_together(self, stacks: list[Any]) -> tuple[Compiled, list[Any], bool]:

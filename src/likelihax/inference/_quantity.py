@@ -158,6 +158,24 @@ def _natural(of: Numbers, unknowns: Unknowns, coordinates: Array) -> tuple[Array
     return jax.jvp(natural, (coordinates,), (jnp.ones_like(coordinates),))
 
 
+def measure_of(of: Numbers, unknowns: Unknowns, theta: Array) -> Callable[[np.ndarray], np.ndarray]:
+    """All coordinates at a point; compiled where that takes more than to look."""
+    like = jnp.asarray(np.array(theta))
+    if isinstance(of, FittedNumbers) and of(like, unknowns) is like:
+        return lambda point: point
+    executable, arrays, _ = compiled(_coordinates, of, unknowns, like)
+    return lambda point: np.asarray(executable([*arrays[:-1], point]))
+
+
+def one_of(measure: Callable[[np.ndarray], np.ndarray], which: int) -> Callable[..., float]:
+    """One coordinate at a point."""
+    return lambda point: float(measure(point)[which])
+
+
+def _coordinates(of: Numbers, unknowns: Unknowns, theta: Array) -> Array:
+    return of(theta, unknowns)
+
+
 def quantities(
     of: Of, unknowns: Unknowns, theta: Array, verb: str
 ) -> tuple[Numbers, tuple[Quantity, ...]]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ._refits import Refits
 
 _WIDTH = 110
+_SMALL = "by the chi-square, as for many data; simulate_and_refit says what they cover for these"
+_CORRECTED = "by the chi-square times the Bartlett factor that was found by simulation"
 
 
 def profiles_table(profiles: "Profiles", html: bool) -> str:
@@ -21,9 +24,11 @@ def profiles_table(profiles: "Profiles", html: bool) -> str:
     each = list(profiles.values())
     units = any(profile.unit for profile in each)
     heads = ["parameter", "estimate", f"{100 * profiles.level:g} % interval", "", "verdict"]
+    corrected = any(profile.bartlett != 1.0 for profile in each)
     heads += ["unit"] if units else []
     rows = [_row(profile)[: len(heads)] for profile in each]
     lines = [remark for profile in each for remark in profile.remarks]
+    lines += [_SMALL if not corrected else _CORRECTED]
     points = sum(profile.values.size for profile in each)
     evaluations = sum(profile.evaluations for profile in each)
     failed = sum(profile.failed_solves for profile in each)
@@ -49,7 +54,9 @@ def _row(profile: "Profile") -> list[str]:
 def refits_table(refits: "Refits", html: bool) -> str:
     """One row a fitted number, and below how the fits went."""
     heads = ["parameter", "truth", "bias", "sd", "mean s.e."]
-    heads += [f"{kind} covers" for kind in refits.ends]
+    heads += list(refits.ends)
+    corrected = bool(np.any(np.isfinite(refits.roots)))
+    heads += ["corrected", "Bartlett"] if corrected else []
     rows = []
     few = len(refits.estimates) < 2
     for i, name in enumerate(refits.names):
@@ -60,6 +67,8 @@ def refits_table(refits: "Refits", html: bool) -> str:
         row += [_number(float(refits.bias[i]), 2), _number(float(refits.sd[i]), 3)]
         row += [_number(float(refits.mean_standard_error[i]), 3)]
         row += [f"{100 * refits.coverage[kind][i]:.1f} %" for kind in refits.ends]
+        if corrected:
+            row += [f"{100 * refits.bartlett_coverage[i]:.1f} %", f"{refits.bartlett[i]:.2f}"]
         rows.append(row)
     return rendered(
         f"{len(refits.results)} simulated data sets, fitted again",
@@ -83,9 +92,11 @@ def _account(refits: "Refits") -> list[str]:
     if good:
         error = 100 * (refits.level * (1 - refits.level) / good) ** 0.5
         lines.append(
-            f"{100 * refits.level:g} % intervals; the binomial standard error of a coverage is "
-            f"{error:.1f} %"
+            f"shares of {100 * refits.level:g} % intervals that hold the truth, to within "
+            f"{error:.1f} % (one binomial standard error)"
         )
+    if np.any(np.isfinite(refits.roots)):
+        lines.append("corrected: of profile intervals, the chi-square times the Bartlett factor")
     for kind, ends in refits.ends.items():
         lost = int(ends.known.size - ends.known.sum())
         if lost:

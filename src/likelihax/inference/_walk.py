@@ -129,9 +129,12 @@ class Walk:
 
     def _target(self) -> float | None:
         """The next of the roots that was not passed."""
-        spacing = self.roots[0]
         here = self.points[-1].root
-        return next((root for root in self.roots if root > here + 0.25 * spacing), None)
+        passed = here + 0.25 * self.roots[0]
+        onward = next((root for root in self.roots if root > passed), None)
+        # The last one is not nearly passed, it is reached.
+        last = self.roots[-1]
+        return last if onward is None and here < (1 - 0.5 * _NEAR) * last else onward
 
     def _length(self, target: float) -> float:
         """How far to go for the rise to be what it should."""
@@ -247,11 +250,33 @@ class Walk:
                 return
             self.points.insert(place, point)
 
+    def rise_at(self, at: float) -> Generator[Request, Record, float | None]:
+        """How far the objective has risen at one value of the coordinate; `None` if not known."""
+        whole = abs(at - self.points[0].at)
+        if whole == 0:
+            return 0.0
+        # In one step, or in shorter ones where that fails.
+        for count in (1, 4):
+            self.points = self.points[:1]
+            point: Point | None = None
+            for i in range(1, count + 1):
+                there = self.points[0].at + (at - self.points[0].at) * i / count
+                length = abs(there - self.points[-1].at)
+                begin = self._predicted(there, length)
+                point = yield from self._fit(there, begin, self._steepness(length))
+                if point is None or not point.converged:
+                    break
+                self.points.append(point)
+            if point is not None and len(self.points) == count + 1:
+                return point.rise + self.side * point.slope * (at - point.at)
+        return None
+
     def found(self, root: float) -> float | None:
         """The coordinate where the root of twice the rise is first so large; `None` if nowhere."""
         place = _bracket(self.points, root)
         if place is not None:
-            return self.crossing_between(*self.points[place - 1 : place + 1], root)
+            a, b = self.points[place - 1 : place + 1]
+            return self.crossing_between(a, b, root)
         last = self.points[-1]
         if len(self.points) > 1 and last.root >= (1 - _NEAR) * root and last.slope > 0:
             return last.at + self.side * self._pace(last) * (root - last.root)
