@@ -320,8 +320,12 @@ def profiles(found: Profiles) -> "Figure":
         _draw_profile(axis, one)
     for row in range(rows):
         axes[row * columns].set_ylabel("rise of the NLL")
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, ncols=2, loc="outside upper left", frameon=False)
+    known: dict[str, Any] = {}
+    for axis in axes[: len(each)]:
+        handles, names = axis.get_legend_handles_labels()
+        known |= dict(zip(names, handles, strict=True))
+    shown = (list(known.values()), list(known))
+    figure.legend(*shown, ncols=2, loc="outside upper left", frameon=False)
     return figure
 
 
@@ -342,7 +346,7 @@ def _draw_profile(axis: "Axes", one: Profile) -> None:
         lower, upper = one.interval()
         first, last = max(lower, one.values[0]), min(upper, one.values[-1])
         axis.axvspan(first, last, color="C0", alpha=0.12, lw=0)
-    axis.set_ylim(0.0, top)
+    axis.set_ylim(-0.04 * top, top)
     if one.quantity.is_logarithmic and one.values[0] > 0 and one.values[-1] > 100 * one.values[0]:
         axis.set_xscale("log")
     axis.set_xlabel(one.name + (f" [{one.unit}]" if one.unit else ""))

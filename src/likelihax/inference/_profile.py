@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -112,7 +112,7 @@ class Profile:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What went wrong on the way, in words; empty where nothing did."""
+        """What there is to say of the way, in words; empty where all went well."""
         return tuple(_remarks(self))
 
     @cached_property
@@ -277,10 +277,8 @@ def profile(
     if num < 5:
         raise ValueError(f"profile: num is {num}: a profile needs at least 5 points.")
     check_level(level, "profile")
-    theta = fit.record.theta
-    problem = eqx.tree_at(
-        lambda p: p.begin, fit.problem, jnp.asarray(theta), is_leaf=lambda x: x is None
-    )
+    theta = jnp.asarray(fit.record.theta)
+    problem = replace(fit.problem, begin=theta)
     numbers, wanted = quantities(of, fit.unknowns, theta, "profile")
     look = Look(problem, numbers)
     method = method_for(problem, fit.method)
@@ -327,8 +325,8 @@ def _factors(refits: Refits | None, wanted: tuple[Quantity, ...]) -> dict[str, f
         return {quantity.name: 1.0 for quantity in wanted}
     if len(refits.roots) < _FEWEST:
         raise ValueError(
-            f"profile: {len(refits.roots)} simulated fits converged, too few for a Bartlett factor: "
-            f"simulate {_FEWEST} data sets or more, better 200."
+            f"profile: {len(refits.roots)} simulated fits converged, too few for a Bartlett "
+            f"factor: simulate {_FEWEST} data sets or more, better 200."
         )
     known = dict(zip(refits.names, refits.bartlett.tolist(), strict=True))
     lacking = [quantity.name for quantity in wanted if quantity.name not in known]
@@ -398,6 +396,13 @@ def _remarks(profile: Profile) -> list[str]:
             )
         elif walk.end in ("lost", "interrupted"):
             found.append(f"{profile.name}: {side} the estimate {_REASONS[walk.end]}.")
+        elif walk.end in ("reach", "edge") and walk.found(profile._root(profile.level)) is None:
+            most = max(point.rise for point in walk.points)
+            reached = profile.units.one(profile.quantity.which, walk.points[-1].at)
+            found.append(
+                f"{profile.name}: {side} the estimate the objective rises by {most:.3g} at most, "
+                f"as far as {reached:.3g}."
+            )
     lost = int(np.sum(~profile.converged))
     if lost:
         found.append(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from threading import Event
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -38,6 +38,7 @@ class Request(NamedTuple):
 Steps = Generator[Request, Record, None]
 
 
+@runtime_checkable
 class Task(Protocol):
     """Something that needs fits one after the other, and keeps what it found."""
 

@@ -196,9 +196,7 @@ def simulate_and_refit(
         raise ValueError(f'simulate_and_refit: start is "estimates" or "start", not {start!r}.')
     kinds = _kinds(intervals)
     theta = np.asarray(truth)
-    at_truth = eqx.tree_at(
-        lambda p: p.begin, problem, jnp.asarray(theta), is_leaf=lambda x: x is None
-    )
+    at_truth = replace(problem, begin=jnp.asarray(theta))
     values = _simulated(fit.predictor if isinstance(fit, Fit) else fit, problem, num, key)
     numbers = FittedNumbers()
     look = Look(at_truth, numbers)
@@ -247,7 +245,7 @@ def _settled(
             "simulate_and_refit: a function of one's own does not say how data scatter: fit a "
             "Predictor to an Experiment or a Dataset by likelihax.NLL()."
         )
-    return fit.problem, method_for(fit.problem, fit.method), fit.record.theta
+    return fit.problem, method_for(fit.problem, fit.method), jnp.asarray(fit.record.theta)
 
 
 def _kinds(intervals: Sequence[str | AbstractIntervals]) -> tuple[AbstractIntervals, ...]:

@@ -73,7 +73,8 @@ class Walk:
     - `end`: why there are no more: beyond all `roots`; as far as one would look, or at an edge of
         what can be reached; where fits failed; below the minimum; or the user interrupted.
     - `lower`: where it was below the minimum.
-    - `failed_solves`, `evaluations`: how many points could not be solved, of how many.
+    - `failed_solves`, `unusable`, `evaluations`: how many points could not be solved, and how many
+        could not be evaluated for whatever reason, of how many.
     """
 
     quantity: Quantity
@@ -87,6 +88,7 @@ class Walk:
     end: End = "interrupted"
     lower: Point | None = None
     failed_solves: int = 0
+    unusable: int = 0
     evaluations: int = 0
 
     def __post_init__(self) -> None:
@@ -119,8 +121,8 @@ class Walk:
             point = yield from self._next(self._length(target), target)
             if point is None:
                 return
-            if abs(point.at - self.points[-1].at) <= _STUCK * self._asked:
-                self.end = "edge"
+            if abs(point.at - self.points[-1].at) <= _STUCK * max(self._asked, 0.01 * gone):
+                self.end = "lost" if self.unusable else "edge"
                 break
             self.points.append(point)
         else:
@@ -206,6 +208,8 @@ class Walk:
         centre = at + self.side * slope / weight
         record = yield Request(begin, self._direction, centre, weight, self.values)
         self.failed_solves += int(record.failed_solves)
+        unusable = (record.failed_solves, record.value_nans, record.gradient_nans)
+        self.unusable += sum(map(int, unusable))
         self.evaluations += int(record.steps)
         if not np.isfinite(record.total):
             return None
