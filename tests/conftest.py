@@ -56,6 +56,7 @@ LITTLE_OPTIMISED = {
     "test_bad_input",
     "test_experiments",
     "test_families_fitted",
+    "test_information",
     "test_inputs",
     "test_residuals",
     "test_residuals_of_several",

@@ -8,6 +8,7 @@ from ._dispersion import pearson_dispersion as pearson_dispersion
 from ._fisher import expected_rows as expected_rows
 from ._fisher import observed_information as observed_information
 from ._identifiability import Identifiability as Identifiability
+from ._identifiability import Open as Open
 from ._identifiability import identified as identified
 from ._rows import cholesky as cholesky
 from ._rows import residuals_of as residuals_of

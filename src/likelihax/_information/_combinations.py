@@ -66,7 +66,8 @@ def whole_numbers(rows: np.ndarray, near: float) -> np.ndarray | None:
 
 def combined(names: Sequence[str], powers: np.ndarray, *, product: bool) -> str:
     """`a * b / c`, or `a + b - 2 c`, for the names with these whole coefficients."""
-    if np.sum(powers) < 0 or (np.sum(powers) == 0 and powers[np.flatnonzero(powers)[0]] < 0):
+    balance = np.sum(np.sign(powers))
+    if balance < 0 or (balance == 0 and powers[np.flatnonzero(powers)[0]] < 0):
         powers = -powers
     if product:
         above = " * ".join(_power(name, p) for name, p in zip(names, powers, strict=True) if p > 0)

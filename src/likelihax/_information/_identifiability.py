@@ -19,6 +19,8 @@ from ._spread import Spread
 # units that a fit sees. Through a logarithm: a 95 % interval of more than a factor of a thousand.
 # For a real one with a scale, in that scale. A bare array has none to compare with.
 _LIMITS = {"transformed": float(np.log(1e3)) / (2 * 1.959964), "real": 1e3, "bare": np.inf}
+# From here on, a symmetric 95 % interval of a positive number reaches below zero.
+_DOUBTFUL = 0.51
 # How much of a parameter's own reach a flat direction must make up to be named with it, and how
 # near to whole numbers its coefficients are: a direction that is only nearly flat is known less
 # well. What is named is confirmed in either case.
@@ -58,11 +60,14 @@ class Identifiability:
         `(size,)`. Their ratio is what collinearity means.
     - `determined`: for each number, in the order of the labels, whether it is, by itself.
     - `open`: what is not, one entry for what belongs together.
+    - `doubtful`: which of those that are have a standard error so long, for a number with a
+        constraint, that a symmetric interval would reach beyond it.
     """
 
     strengths: np.ndarray
     determined: np.ndarray
     open: tuple[Open, ...]
+    doubtful: tuple[str, ...] = ()
 
     @property
     def is_identified(self) -> bool:
@@ -76,10 +81,22 @@ class Identifiability:
         return strongest / weakest if weakest > 0 else np.inf
 
     def __repr__(self) -> str:
-        head = f"condition number of the scaled information {self.condition_number:.2g}"
+        lines = list(self.sentences)
         if self.is_identified:
-            return f"Every parameter is determined by itself; {head}."
-        return "\n".join([*(each.sentence for each in self.open), head])
+            lines.insert(0, "Every parameter is determined by itself.")
+        number = f"{self.condition_number:.2g}"
+        return "\n".join([*lines, f"Condition number of the scaled information: {number}."])
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What there is to say, in words; nothing where all is well."""
+        found = [each.sentence for each in self.open]
+        if self.doubtful:
+            found.append(
+                f"A symmetric interval says little about {_listed(self.doubtful)}: see "
+                "likelihax.profile."
+            )
+        return tuple(found)
 
 
 class _Point(NamedTuple):
@@ -122,7 +139,9 @@ def identified(
     for i in np.flatnonzero(~determined):
         if names[i] not in named:
             found.append(_alone(names[i], float(errors[i]), float(limits[i])))
-    return Identifiability(np.sort(spread.strengths), determined, tuple(found))
+    long = determined & (limits == _LIMITS["transformed"]) & (errors > _DOUBTFUL)
+    doubtful = tuple(names[i] for i in np.flatnonzero(long))
+    return Identifiability(np.sort(spread.strengths), determined, tuple(found), doubtful)
 
 
 def _flat(spread: Spread, point: _Point, limits: np.ndarray, exact: bool) -> np.ndarray:

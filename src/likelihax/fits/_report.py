@@ -320,10 +320,14 @@ class Fit:
             )
         if not isinstance(cluster, str):
             raise ValueError(f'cluster is "value", "row" or a kind of groups, not {cluster!r}.')
-        clusters(self.data, cluster)
+        shape = self.data.values.shape
+        event = self.predictor.likelihood.event_ndim
+        width = int(np.prod(shape[1 : len(shape) - event]))
+        of_value, count = clusters(self.data, cluster, width)
         if not np.isfinite(self.nll):
             return self._nothing_known()
-        return self._observed.sandwiched(np.asarray(_scores(self.unknowns, self.data, cluster)))
+        each = _scores(self.unknowns, self.data, jnp.asarray(of_value), count)
+        return self._observed.sandwiched(np.asarray(each))
 
     @property
     def _unknowns_now(self) -> Unknowns:

@@ -146,7 +146,7 @@ def _left_open(fit: "Fit") -> list[str]:
     told = fit.success or fit.result == RESULTS.runaway
     if not (cheap and told and fit.problem.objective.is_density):
         return []
-    return [each.sentence for each in fit.identifiability.open]
+    return list(fit.identifiability.sentences)
 
 
 def _way(fit: "Fit") -> list[str]:

@@ -17,7 +17,7 @@ from .._result import RESULTS, describe
 from ..data import AbstractData, Dataset, Experiment
 from ..fits import Fit
 from ..likelihoods import AbstractLikelihood
-from ..models import AbstractSimulator
+from ..models import ODE, AbstractSimulator
 from ..objectives import Unknowns
 from ._checks import check_fit, check_level
 
@@ -77,7 +77,7 @@ def bands(
     """
     check_fit(fit, "bands")
     check_level(level, "bands")
-    data = _where(fit, at)
+    data, extra = _where(fit, at)
     spread = fit.spread(information, dof, dispersion, cluster)
     outputs, jacobians, result = _linearised(fit.unknowns, data)
     if result != RESULTS.successful:
@@ -96,21 +96,31 @@ def bands(
     lost = np.broadcast_to(lost.reshape(lost.shape + (1,) * likelihood.event_ndim), mean.shape)
     for array, end in zip(ends, (-np.inf, np.inf, -np.inf, np.inf), strict=True):
         array[lost] = end
+    mean, *ends = (array[extra:] for array in (mean, *ends))
     return Bands(mean, ends[0], ends[1], ends[2], ends[3], level)
 
 
-def _where(fit: Fit, at: Any) -> AbstractData:
-    """The data whose times or inputs are meant; what was measured there does not matter."""
+def _where(fit: Fit, at: Any) -> tuple[AbstractData, int]:
+    """The data whose times or inputs are meant, and how many rows before them are extra.
+
+    What was measured there does not matter.
+    """
     data = fit.data
     if not isinstance(data, AbstractData):
         raise ValueError(f"bands: the fitted data are {type(data).__name__}, not measured values.")
     if at is None or isinstance(at, AbstractData):
-        return data if at is None else at
+        return data if at is None else at, 0
     if isinstance(data, Experiment):
-        times = np.asarray(at, data.times.dtype)
+        times = np.asarray(at, data.times.dtype).reshape(-1)
+        start = _start(fit.predictor.model, data)
+        if times.size and times[0] < start:
+            raise ValueError(f"bands: the solve begins at t = {start:g}, after t = {times[0]:g}.")
+        # A solve begins where that of the fitted data does.
+        extra = int(times.size > 0 and times[0] > start > -np.inf)
+        times = np.concatenate([np.full(extra, start), times])
         values = np.zeros((*times.shape[:1], *data.values.shape[1:]), data.values.dtype)
         groups = dict(data.groups)
-        return Experiment(
+        there = Experiment(
             times,
             values,
             data.inputs,
@@ -119,14 +129,20 @@ def _where(fit: Fit, at: Any) -> AbstractData:
             groups=groups,
             dtype=values.dtype,
         )
+        return there, extra
     if isinstance(data, Dataset):
         rows = jtu.tree_leaves(at)[0].shape[0]
         values = np.zeros((rows, *data.values.shape[1:]), data.values.dtype)
-        return Dataset(at, values, name=data.name, observables=data.observables)
+        return Dataset(at, values, name=data.name, observables=data.observables), 0
     raise ValueError(
         "bands: several experiments were fitted: say at which data, experiments with the same "
         "names, by likelihax.Experiments([...])."
     )
+
+
+def _start(model: Any, data: Experiment) -> float:
+    """When the solve begins; minus infinity for what is not solved."""
+    return float(model.start_time(data.times)) if isinstance(model, ODE) else -np.inf
 
 
 @eqx.filter_jit

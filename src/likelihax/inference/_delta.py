@@ -42,7 +42,7 @@ class Derived:
     @property
     def determined(self) -> np.ndarray:
         """Whether the data determine each entry."""
-        return np.isfinite(self.standard_error)
+        return np.asarray(np.isfinite(self.standard_error))
 
     def __repr__(self) -> str:
         each = zip(
@@ -103,7 +103,8 @@ def delta(
     error = np.sqrt(np.diag(covariance)).reshape(shape)
     width = float(ndtri(0.5 + level / 2)) * error
     found = np.asarray(value)
-    return Derived(found, error, covariance, found - width, found + width, level)
+    lower, upper = np.asarray(found - width), np.asarray(found + width)
+    return Derived(found, error, covariance, lower, upper, level)
 
 
 class _Of(eqx.Module):
