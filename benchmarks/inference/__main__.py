@@ -1,4 +1,4 @@
-"""`python -m benchmarks.inference [PART ...]`: whether what is said of errors is true, and its cost.
+"""`python -m benchmarks.inference [PART ...]`: whether errors are what they are said to be.
 
 `profiles`: profiles of all lynx-hare parameters against the time of one fit. `coverage`: how often
 intervals of 500 simulated lynx-hare data sets hold the truth. All by default. The exit status is 0

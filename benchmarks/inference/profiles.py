@@ -22,8 +22,8 @@ def run() -> int:
     ours, peer = interleaved(lambda: lhx.profile(fit, num=NUM), once, ROUNDS)
     met = ours / peer < BAR and bounded and min(points) >= NUM
     print(
-        f"{len(points)} profiles of {min(points)} points or more: {1e3 * ours:.0f} ms; one warm fit: "
-        f"{1e3 * peer:.1f} ms; ratio {ours / peer:.1f}, to be below {BAR:g}: "
+        f"{len(points)} profiles of {min(points)} points or more: {1e3 * ours:.0f} ms; one warm "
+        f"fit: {1e3 * peer:.1f} ms; ratio {ours / peer:.1f}, to be below {BAR:g}: "
         f"{'met' if met else 'NOT MET'} (medians of {ROUNDS})"
     )
     return 0 if met else 1

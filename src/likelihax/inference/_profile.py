@@ -18,7 +18,17 @@ from ..fits import Fit, Problem
 from ._checks import check_fit, check_level
 from ._local import Look
 from ._pulled import Pulled, method_for
-from ._quantity import FittedNumbers, Numbers, Of, Quantity, Units, measure_of, one_of, quantities
+from ._quantity import (
+    FittedNumbers,
+    Functions,
+    Numbers,
+    Of,
+    Quantity,
+    Units,
+    measure_of,
+    one_of,
+    quantities,
+)
 from ._refits import Refits
 from ._table import profiles_table
 from ._walk import Point, Walk
@@ -70,6 +80,7 @@ class Profile:
     failed_solves: int
     evaluations: int
     quantity: Quantity
+    numbers: Numbers
     units: Units
     walks: tuple[Walk, Walk]
     problem: Problem
@@ -138,7 +149,7 @@ class Profile:
         1938, Annals of Mathematical Statistics 9, 60-62); for few, intervals are too short, most
         those of the scale of noise, unless the chi-square is multiplied by `bartlett`. An end is
         infinite, or the end of the parameter's range, where the NLL does not rise so much as far
-        as was looked.
+        as was looked; for a function that can be moved no further, as far as it could be.
 
         Raises `ValueError` for a level beyond the one that was profiled for, and where the walk
         ended before one could say; see `verdict` and `remarks`.
@@ -151,7 +162,10 @@ class Profile:
             at = walk.found(root)
             if at is None and walk.end not in ("reach", "edge"):
                 raise ValueError(self._why_none(walk, level))
-            if at is None:
+            if at is None and walk.end == "edge" and isinstance(self.numbers, Functions):
+                # It can be moved no further, whatever the parameters.
+                ends.append(walk.points[-1].at)
+            elif at is None:
                 ends.append(self.quantity.ends[0 if walk.side < 0 else 1])
             else:
                 ends.append(self.units.one(self.quantity.which, at))
@@ -302,7 +316,9 @@ def profile(
     seconds = time.perf_counter() - started
     pairs = zip(walks[::2], walks[1::2], strict=True)
     found = {
-        quantity.name: _profile(quantity, pair, units, problem, (level, factors[quantity.name]))
+        quantity.name: _profile(
+            quantity, pair, (numbers, units), problem, (level, factors[quantity.name])
+        )
         for quantity, pair in zip(wanted, pairs, strict=True)
     }
     compiling = pulled.compile_seconds + look.compile_seconds
@@ -355,11 +371,12 @@ def _count(numbers: Numbers, wanted: tuple[Quantity, ...], fit: Fit) -> int:
 def _profile(
     quantity: Quantity,
     walks: tuple[Walk, Walk],
-    units: Units,
+    numbers_and_units: tuple[Numbers, Units],
     problem: Problem,
     level_and_factor: tuple[float, float],
 ) -> Profile:
     left, right = walks
+    numbers, units = numbers_and_units
     points: list[Point] = [*reversed(left.points[1:]), *right.points]
     values = np.array([units.one(quantity.which, point.at) for point in points])
     order = np.argsort(values, kind="stable")
@@ -379,6 +396,7 @@ def _profile(
         failed_solves=left.failed_solves + right.failed_solves,
         evaluations=left.evaluations + right.evaluations,
         quantity=quantity,
+        numbers=numbers,
         units=units,
         walks=(left, right),
         problem=problem,

@@ -25,6 +25,8 @@ _SAME = 1e-4
 _NEAR = 0.02
 # Less than this share of a step that was asked for means that there is nowhere to go.
 _STUCK = 1e-3
+# Parameters are near the ends of their ranges so many units of the fitter away: a factor of 400.
+_FAR = 6.0
 
 End = Literal["crossed", "reach", "edge", "lost", "lower", "interrupted"]
 
@@ -122,12 +124,16 @@ class Walk:
             if point is None:
                 return
             if abs(point.at - self.points[-1].at) <= _STUCK * max(self._asked, 0.01 * gone):
-                self.end = "lost" if self.unusable else "edge"
+                self.end = "lost" if self.unusable and not self._is_far(point) else "edge"
                 break
             self.points.append(point)
         else:
             self.end = "lost"
         yield from self._polish()
+
+    def _is_far(self, point: Point) -> bool:
+        """Whether parameters ran off towards the ends of their ranges, as they do at an edge."""
+        return bool(np.max(np.abs(point.theta - self.origin.theta)) > _FAR)
 
     def _target(self) -> float | None:
         """The next of the roots that was not passed."""
