@@ -291,7 +291,9 @@ def _simulated(predictor: Predictor, problem: Problem, num: int, key: Array) -> 
 
 @eqx.filter_jit
 def _draw(predictor: Predictor, data: AbstractData, key: Array, num: int) -> Array:
-    return resolve(predictor).predictive(data).sample(key, (num,))
+    distribution = resolve(predictor).predictive(data)
+    # One key a data set: the first ones are the same however many there are.
+    return jax.vmap(lambda i: distribution.sample(jax.random.fold_in(key, i)))(jnp.arange(num))
 
 
 def _summed_up(
