@@ -409,3 +409,5 @@ def test_picture(profiles):
     assert [axis.get_xlabel() for axis in panels] == ["intercept", "slope [m/s]", "scale"]
     curve = panels[1].get_lines()[0]
     np.testing.assert_allclose(curve.get_ydata(), profiles["slope"].rises)
+    limit = panels[1].get_lines()[-1]
+    np.testing.assert_allclose(limit.get_ydata(), 0.5 * stats.chi2.ppf(0.95, 1))
