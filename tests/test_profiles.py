@@ -11,6 +11,8 @@ from scipy import optimize, stats
 import likelihax as lhx
 from likelihax.inference import _pulled
 
+pytestmark = pytest.mark.slow
+
 # ------------------------------------------------------------------- a line, its noise unknown
 
 

@@ -11,6 +11,8 @@ from scipy import stats
 import likelihax as lhx
 from likelihax.inference import _pulled, intervals
 
+pytestmark = pytest.mark.slow
+
 N = 10
 NUM = 300
 
