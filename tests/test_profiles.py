@@ -248,6 +248,10 @@ def test_one_sided_where_the_beginning_was_missed():
     np.testing.assert_allclose(rate.rises[-1], saturated, atol=1e-5)
     assert rate.values[-1] > 1e5
     assert "rises by" in repr(found)
+    # The other end of a time is that of the rate; how fast it may be is a time of zero.
+    time = lhx.profile(fit, lambda p: 1.0 / p.model.rate)["function"]
+    assert time.verdict == "one-sided"
+    np.testing.assert_allclose(time.interval(), (0.0, 1.0 / exact), rtol=1e-4, atol=1e-6)
 
 
 def _misfit(shape):

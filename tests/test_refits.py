@@ -104,7 +104,7 @@ def test_likelihood_ratios_and_their_mean(refits):
     np.testing.assert_allclose(refits.roots[:, 0] ** 2, N * np.log1p(t**2), atol=4e-3)
     assert np.array_equal(np.sign(refits.roots[:, 0]), np.sign(t))
     squares = N * (refits.estimates[:, 1] / refits.truth[1]) ** 2
-    np.testing.assert_allclose(refits.roots[:, 1] ** 2, ratio_of_scale(squares), atol=2e-3)
+    np.testing.assert_allclose(refits.roots[:, 1] ** 2, ratio_of_scale(squares), atol=2e-2)
     grid = stats.chi2(N - 1).ppf((np.arange(20_000) + 0.5) / 20_000)
     exact = np.mean(ratio_of_scale(grid))
     spread = np.std(ratio_of_scale(grid)) / np.sqrt(NUM)

@@ -416,10 +416,12 @@ def _remarks(profile: Profile) -> list[str]:
             found.append(f"{profile.name}: {side} the estimate {_REASONS[walk.end]}.")
         elif walk.end in ("reach", "edge") and walk.found(profile._root(profile.level)) is None:
             most = max(point.rise for point in walk.points)
+            beyond = ", where it can no longer be evaluated" if walk.end == "edge" else ""
+            beyond = beyond if walk.unusable else ""
             reached = profile.units.one(profile.quantity.which, walk.points[-1].at)
             found.append(
                 f"{profile.name}: {side} the estimate the objective rises by {most:.3g} at most, "
-                f"as far as {reached:.3g}."
+                f"as far as {reached:.3g}{beyond}."
             )
     lost = int(np.sum(~profile.converged))
     if lost:

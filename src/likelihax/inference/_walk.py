@@ -25,8 +25,11 @@ _SAME = 1e-4
 _NEAR = 0.02
 # Less than this share of a step that was asked for means that there is nowhere to go.
 _STUCK = 1e-3
-# Parameters are near the ends of their ranges so many units of the fitter away: a factor of 400.
-_FAR = 6.0
+# Parameters have run off when they are so many units of the fitter away, a factor of a hundred; and
+# the objective is level if on the second half of that way it rose by less than this share of what
+# is looked for.
+_FAR = 4.6
+_LEVEL = 0.1
 
 End = Literal["crossed", "reach", "edge", "lost", "lower", "interrupted"]
 
@@ -124,16 +127,19 @@ class Walk:
             if point is None:
                 return
             if abs(point.at - self.points[-1].at) <= _STUCK * max(self._asked, 0.01 * gone):
-                self.end = "lost" if self.unusable and not self._is_far(point) else "edge"
+                self.end = "lost" if self.unusable and not self._is_level(point) else "edge"
                 break
             self.points.append(point)
         else:
             self.end = "lost"
         yield from self._polish()
 
-    def _is_far(self, point: Point) -> bool:
-        """Whether parameters ran off towards the ends of their ranges, as they do at an edge."""
-        return bool(np.max(np.abs(point.theta - self.origin.theta)) > _FAR)
+    def _is_level(self, point: Point) -> bool:
+        """Whether parameters ran off and the objective no longer rises, as it is at an edge."""
+        away = lambda p: float(np.max(np.abs(p.theta - self.origin.theta)))
+        whole = away(point)
+        before = max(p.rise for p in self.points if away(p) <= 0.5 * whole)
+        return whole > _FAR and point.rise - before < _LEVEL * 0.5 * self.crossing**2
 
     def _target(self) -> float | None:
         """The next of the roots that was not passed."""
