@@ -111,7 +111,7 @@ def test_likelihood_ratios_and_their_mean(refits):
     assert abs(refits.bartlett[1] - exact) < 4 * spread
     plain = np.mean(ratio_of_scale(grid) < stats.chi2.ppf(0.95, 1))
     assert near(refits.coverage["profile"][1], plain)
-    assert plain < 0.91
+    assert plain < 0.93
     assert near(refits.bartlett_coverage[1], 0.95)
 
 
