@@ -49,6 +49,8 @@ from .inference import deep_ensemble as deep_ensemble
 from .inference import delta as delta
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
+from .inference import profile as profile
+from .inference import simulate_and_refit as simulate_and_refit
 from .inference import stack as stack
 from .inference import survivors as survivors
 from .likelihoods import predicted as predicted

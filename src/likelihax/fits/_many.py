@@ -81,30 +81,12 @@ class OnThreads(AbstractRunner):
     ) -> tuple[dict[int, Ran], bool]:
         """See `AbstractRunner`; what was under way when the user interrupted ends there."""
         found: dict[int, Ran] = {}
-        stop = Event()
-        todo = iter(list(which))  # its `next` gives each number to one thread only
 
-        def work() -> None:
-            try:
-                while not stop.is_set() and (i := next(todo, None)) is not None:
-                    found[i] = self._one(starts, i, stop)
-            except BaseException:
-                stop.set()
-                raise
+        def one(which: int, stop: Event) -> None:
+            found[which] = self._one(starts, which, stop)
 
-        interrupted = False
-        count = min(self._workers, len(which))
-        with ThreadPoolExecutor(max(count, 1)) as pool:
-            futures = [pool.submit(work) for _ in range(count)]
-            try:
-                while wait(futures, _GLANCE, FIRST_EXCEPTION).not_done:
-                    watch(list(found.values()))
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                stop.set()
-        for future in futures:
-            future.result()
+        glance = lambda: watch(list(found.values()))
+        interrupted = share_out(one, list(which), self._workers, glance)
         return {i: _ended(ran) for i, ran in found.items()}, interrupted
 
     def _one(self, starts: Candidates, which: int, stop: Event) -> Ran:
@@ -117,6 +99,46 @@ class OnThreads(AbstractRunner):
         while not (record.done or stop.is_set()):
             record = next(so_far)
         return Ran(record, time.perf_counter() - began)
+
+
+def share_out(
+    work: Callable[[Any, Event], None],
+    tasks: Sequence[Any],
+    workers: int,
+    glance: Callable[[], None],
+) -> bool:
+    """Does `work(task, stop)` for each task, some at the same time, each on a thread.
+
+    `stop` is set where the user interrupts, or a task fails: those under way should end then, and
+    no others begin. `glance` is called now and then on the caller's own thread. Returns whether the
+    user interrupted.
+    """
+    stop = Event()
+    todo = iter(tasks)  # its `next` gives each task to one thread only
+    nothing = object()
+
+    def on_a_thread() -> None:
+        try:
+            while not stop.is_set() and (task := next(todo, nothing)) is not nothing:
+                work(task, stop)
+        except BaseException:
+            stop.set()
+            raise
+
+    interrupted = False
+    count = min(workers, len(tasks))
+    with ThreadPoolExecutor(max(count, 1)) as pool:
+        futures = [pool.submit(on_a_thread) for _ in range(count)]
+        try:
+            while wait(futures, _GLANCE, FIRST_EXCEPTION).not_done:
+                glance()
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            stop.set()
+    for future in futures:
+        future.result()
+    return interrupted
 
 
 @final
@@ -133,7 +155,12 @@ class SideBySide(AbstractRunner):
     ):
         self._width = min(workers or num, num)
         self._compiled = lambda stacks: compiled(
-            _take_steps, method, problem, starts.places, stacks, initial=_before_any_step
+            take_steps_of_each,
+            method,
+            problem,
+            starts.places,
+            stacks,
+            initial=before_any_step_of_each,
         )
         chunk, _, fresh = self._compiled(self._stacks(starts, [0] * self._width))
         self.compile_seconds = chunk.seconds if fresh else 0.0
@@ -150,13 +177,13 @@ class SideBySide(AbstractRunner):
             interrupted = False
             try:
                 for records in self._chunks(starts, batch):
-                    ended = [Ran(r, 0.0) for r in _split(records, len(batch)) if r.done]
+                    ended = [Ran(r, 0.0) for r in split(records, len(batch)) if r.done]
                     watch([*found.values(), *ended])
             except KeyboardInterrupt:
                 interrupted = True
             if records is not None:
                 seconds = time.perf_counter() - began
-                each = _split(records, len(batch))
+                each = split(records, len(batch))
                 found |= {i: _ended(Ran(r, seconds)) for i, r in zip(batch, each, strict=True)}
             if interrupted:
                 return found, True
@@ -172,7 +199,7 @@ class SideBySide(AbstractRunner):
         return [jnp.asarray(stack[which]) for stack in starts.stacks]
 
 
-def _take_steps(
+def take_steps_of_each(
     method: AbstractMethod,
     problem: Problem,
     places: tuple[int, ...],
@@ -187,14 +214,14 @@ def _take_steps(
     return jax.vmap(one)(stacks, records, states)
 
 
-def _before_any_step(
+def before_any_step_of_each(
     method: AbstractMethod, problem: Problem, places: tuple[int, ...], stacks: Any
 ) -> Any:
     one = lambda arrays: before_any_step(method, put(problem, places, arrays), None, None)
     return jax.vmap(one)(stacks)
 
 
-def _split(records: Record, count: int) -> list[Record]:
+def split(records: Record, count: int) -> list[Record]:
     one = lambda i: jtu.tree_map(lambda leaf: leaf[i, ...], records)
     return [one(i) for i in range(count)]
 

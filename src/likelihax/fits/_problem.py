@@ -14,7 +14,7 @@ from .._result import RESULTS
 from ..data import Experiments
 from ..models import Solves
 from ..objectives import AbstractObjective, CurvedLoss, Observations, Unknowns
-from ._anchor import Anchor
+from ._anchor import AbstractAnchor
 
 # Up to this many parameters, that many forward tangents cost less than one reverse sweep
 # through a solve with checkpoints, and compile faster.
@@ -67,13 +67,15 @@ class Linearisation(eqx.Module):
 class Problem(eqx.Module):
     """An objective, a predictor and data, as functions of the vector that fitters see.
 
-    With an `anchor`, a pull towards a point is added to the objective.
+    With an `anchor`, a pull towards a point is added to the objective. With `begin`, that is where
+    a fit starts, and not at the unknowns.
     """
 
     unknowns: Unknowns
     data: Any
     forward: bool = eqx.field(static=True)
-    anchor: Anchor | None = None
+    anchor: AbstractAnchor | None = None
+    begin: Float[Array, " size"] | None = None
 
     @property
     def predictor(self) -> Any:
@@ -88,14 +90,14 @@ class Problem(eqx.Module):
 
     def start(self) -> Float[Array, " size"]:
         """Where the fit starts."""
-        return pack(self.unknowns)
+        return pack(self.unknowns) if self.begin is None else self.begin
 
     def value(self, theta: Float[Array, " size"]) -> tuple[Array, Ended]:
         """The objective as it comes, NaN and all, and how the solve ended."""
         evaluation = unpack(theta, self.unknowns).evaluate(self.data)
         total = evaluation.total
         if self.anchor is not None:
-            total = total + self.anchor.cost(theta).astype(total.dtype)
+            total = total + self.anchor.cost(theta, self.unknowns).astype(total.dtype)
         return total, Ended(evaluation.result, evaluation.solves)
 
     def value_and_gradient(self, theta: Float[Array, " size"]) -> Outcome:
@@ -154,7 +156,7 @@ class Problem(eqx.Module):
         each = zip(losses, stacked, jacobians, seen, strict=True)
         parts = [_linearised(*arguments, expected) for arguments in each]
         if self.anchor is not None:
-            parts.append(_anchored(self.anchor, theta))
+            parts.append(_anchored(self.anchor, theta, self.unknowns))
         return _together(parts, [Ended(each.result, each.solves) for each in seen])
 
 
@@ -196,10 +198,10 @@ def _linearised(
     )
 
 
-def _anchored(anchor: Anchor, theta: Array) -> _Part:
-    residual, rows = anchor.residual(theta), anchor.rows()
+def _anchored(anchor: AbstractAnchor, theta: Array, unknowns: Unknowns) -> _Part:
+    residual, rows = anchor.residual(theta, unknowns), anchor.rows(theta, unknowns)
     nothing = jnp.zeros((), theta.dtype)
-    return _Part(anchor.cost(theta), rows.T @ residual, rows, residual, nothing, None)
+    return _Part(anchor.cost(theta, unknowns), rows.T @ residual, rows, residual, nothing, None)
 
 
 def _together(parts: list[_Part], ends: list[Ended]) -> Linearisation:

@@ -150,7 +150,8 @@ def released(problem: Problem) -> Problem:
     anchor = problem.anchor
     if anchor is None:
         return problem
-    return replace(problem, anchor=Anchor(anchor.centre, jnp.zeros_like(anchor.weight)))
+    weightless = eqx.tree_at(lambda pull: pull.weight, anchor, jnp.zeros_like(anchor.weight))
+    return replace(problem, anchor=weightless)
 
 
 def check_options(name: str, max_steps: int, **positive: float) -> None:

@@ -4,6 +4,7 @@ from .._information import Covariance as Covariance
 from .._information import Identifiability as Identifiability
 from .._information import Open as Open
 from .._information import Spread as Spread
+from . import intervals as intervals
 from ._bands import Bands as Bands
 from ._bands import bands as bands
 from ._bootstrap import Bootstrap as Bootstrap
@@ -22,5 +23,11 @@ from ._leave_one_out import leave_one_out as leave_one_out
 from ._likelihood_ratio import LikelihoodRatio as LikelihoodRatio
 from ._likelihood_ratio import likelihood_ratio as likelihood_ratio
 from ._predictive_mixture import PredictiveMixture as PredictiveMixture
+from ._profile import Interval as Interval
+from ._profile import Profile as Profile
+from ._profile import Profiles as Profiles
+from ._profile import profile as profile
 from ._refits import Refits as Refits
+from ._simulate import simulate_and_refit as simulate_and_refit
+from ._simulated_refits import SimulatedRefits as SimulatedRefits
 from ._stacking import stack as stack

@@ -1,0 +1,1 @@
+"""What the toolkit says of how sure one may be, measured."""
