@@ -322,7 +322,7 @@ def test_a_long_error_of_a_positive_number_is_no_symmetric_interval():
     fit = fitted(8, b=4.0, values=STRAIGHT)
     np.testing.assert_array_equal(fit.identifiability.determined, [True, True, False, True])
     assert fit.identifiability.doubtful == ("a", "b")
-    assert "A symmetric interval says little about a and b: see likelihax.profile." in str(fit)
+    assert "A symmetric interval says little about a and b: see likelihax.identify." in str(fit)
 
 
 def test_a_weak_number_is_named():

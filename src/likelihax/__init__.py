@@ -47,6 +47,7 @@ from .inference import bootstrap as bootstrap
 from .inference import compare as compare
 from .inference import deep_ensemble as deep_ensemble
 from .inference import delta as delta
+from .inference import identify as identify
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
 from .inference import profile as profile

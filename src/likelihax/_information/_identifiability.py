@@ -94,7 +94,7 @@ class Identifiability:
         if self.doubtful:
             found.append(
                 f"A symmetric interval says little about {_listed(self.doubtful)}: see "
-                "likelihax.profile."
+                "likelihax.identify."
             )
         return tuple(found)
 

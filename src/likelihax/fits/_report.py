@@ -253,7 +253,7 @@ class Fit:
         """Which parameters the data leave open, by the curvature at the estimates.
 
         Flat directions are named by what stays the same along them, as in "only a * b is
-        determined". `likelihax.profile` looks further than the curvature does. Raises `ValueError`
+        determined". `likelihax.identify` looks further than the curvature does. Raises `ValueError`
         where the objective is not minus the logarithm of a density.
         """
         pieces = [np.shape(value) for value in self.estimates.values()]

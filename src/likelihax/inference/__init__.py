@@ -18,6 +18,7 @@ from ._delta import Derived as Derived
 from ._delta import delta as delta
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import survivors as survivors
+from ._identify import identify as identify
 from ._leave_one_out import PosteriorLoo as PosteriorLoo
 from ._leave_one_out import leave_one_out as leave_one_out
 from ._likelihood_ratio import LikelihoodRatio as LikelihoodRatio
