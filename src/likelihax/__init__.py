@@ -44,9 +44,9 @@ from .fits import path as path
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 from .objectives import NLL as NLL
-from .objectives import Marginal as Marginal
 from .objectives import AbstractObjective as AbstractObjective
 from .objectives import Evaluation as Evaluation
+from .objectives import Marginal as Marginal
 from .objectives import ScalarObjective as ScalarObjective
 from .objectives import WeightedSum as WeightedSum
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from .._parameters import resolve
 from .._result import RESULTS
 from ._individuals import Individuals, Over, chosen, individuals
-from ._modes import Expansion, Modes, expand, find_modes, polished
+from ._modes import Expansion, expand, find_modes, polished
 from ._nll import NLL
 from ._objective import AbstractObjective, Evaluation, as_sum, varied
 from ._scalar import ScalarObjective
@@ -278,7 +278,7 @@ def _check_held(objective: AbstractObjective, made: Individuals, predictor: Any,
     for i, kind in enumerate(made.kinds):
         missing = [*values[:i], jnp.full_like(values[i], jnp.nan), *values[i + 1 :]]
         without = made.put_values(missing, predictor)
-        if all(_ignores(part, without, data, kind) for part in _others(objective)):
+        if all(bool(_ignores(part, without, data, kind)) for part in _others(objective)):
             raise ValueError(
                 f"Marginal: nothing but the data holds a parameter that varies by {kind}, and then "
                 "the integral over it need not exist: add a prior, "
@@ -286,12 +286,13 @@ def _check_held(objective: AbstractObjective, made: Individuals, predictor: Any,
             )
 
 
-def _ignores(part: AbstractObjective, predictor: Any, data: Any, kind: str) -> bool:
-    """Whether a part is the same though something is NaN; `False` where it is not cheap to see."""
+@eqx.filter_jit
+def _ignores(part: AbstractObjective, predictor: Any, data: Any, kind: str) -> Array:
+    """Whether a part is the same though something is NaN; not where that is dear to see."""
     found = part.split(predictor, data, kind)
     if found is None:
-        return False
-    return bool(jnp.all(jnp.isfinite(found.each)) & jnp.isfinite(found.rest.total))
+        return jnp.asarray(False)
+    return jnp.all(jnp.isfinite(found.each)) & jnp.isfinite(found.rest.total)
 
 
 def _is_separable(

@@ -149,7 +149,8 @@ def _stepped(function: Function, state: _State) -> _State:
 
 def _newton(state: _State) -> tuple[Array, Array, Array]:
     """The steps to where the local models are stationary, how far in standard errors, and whether
-    these have a minimum."""
+    these have a minimum.
+    """
     strengths, directions = jnp.linalg.eigh(state.hessian)
     positive = jnp.all(strengths > 0, axis=1)
     size = jnp.abs(strengths)
