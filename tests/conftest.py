@@ -57,6 +57,7 @@ LITTLE_OPTIMISED = {
     "test_experiments",
     "test_families_fitted",
     "test_inputs",
+    "test_marginal",
     "test_residuals",
     "test_residuals_of_several",
     "test_strategies",

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jaxtyping import Array
 
 from .._parameters import is_parameter, labels, nodes_of, resolve
 from ..fits import Fit
@@ -96,5 +95,5 @@ def _names(marginal: Marginal, predictor: Any) -> list[str]:
     return unique
 
 
-def _known(leaf: Any) -> Array | None | Any:
+def _known(leaf: Any) -> Any:
     return None if is_parameter(leaf) or eqx.is_array(leaf) else leaf

@@ -57,9 +57,9 @@ class Marginal(AbstractObjective):
     - `objective`: minus the logarithm of a joint density: the NLL and a `Prior` on what varies,
         for instance `NLL() + Prior(lambda p: p.model.rate, lambda p: dist.LogNormal(...))`.
     - `over`: from the predictor to the parameters that are integrated out, one or a tuple of them:
-        `lambda p: p.model.rate`. They must vary (`by=`). Where all vary by the same kind and members
-        see only their own, the integral is one of a few dimensions for each member; otherwise one
-        over everything.
+        `lambda p: p.model.rate`. They must vary (`by=`). Where all vary by the same kind and
+        members see only their own, the integral is one of a few dimensions for each member;
+        otherwise one over everything.
     - `points`: 1 is Laplace's approximation; more, adaptive Gauss-Hermite quadrature with so many
         points along each axis (Pinheiro and Bates 1995), for 1 to 3 parameters a member. Its
         difference from 1 is the error of Laplace's approximation.
@@ -305,31 +305,47 @@ def _is_separable(
     """
     assert made.by is not None
     others = _others(objective)
-    parts = [part.split(predictor, data, made.by) for part in others]
-    whole = as_sum(objective).parts
-    nlls = [part for part in whole if isinstance(part, NLL)]
-    if any(part is None for part in parts) or made.by not in data.members:
-        return False
-    if not all(part.is_density for part in nlls):
+    splits = lambda: [part.split(predictor, data, made.by or "") is None for part in others]
+    if made.by not in data.members or any(splits()):
         return False
     leaves = jtu.tree_leaves((objective, predictor, made))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         return True  # inside a transformation of one's own nothing can be looked at
 
+    generator = np.random.default_rng(0)
+    # Not at the start itself, where members may be alike and stationary.
+    one, other, away = generator.standard_normal((3, *made.start.shape))
+    some = np.arange(len(one)) % 2 == 0
+    mixed = np.where(some[:, None], one, other)
+    point = made.start + jnp.asarray(0.1 * away, made.start.dtype)
+    tangents = jnp.asarray(np.stack([one, mixed, other]), point.dtype)
+    each, rest = jax.device_get(_slopes(others, made, predictor, data, point, tangents))
+    same = [
+        np.allclose(by_mixed, np.where(some, by_one, by_other), rtol=1e-4)
+        for by_one, by_mixed, by_other in each
+    ]
+    return all(same) and not any(np.any(one != 0) for one in rest)
+
+
+@eqx.filter_jit
+def _slopes(
+    parts: list[AbstractObjective],
+    made: Individuals,
+    predictor: Any,
+    data: Any,
+    rows: Array,
+    tangents: Array,
+) -> tuple[list[Array], list[Array]]:
+    """How what each member adds, and the rest, changes along tangents, the first axis of both."""
+    assert made.by is not None
+
     def of_rows(rows: Array) -> tuple[list[Array], list[Array]]:
         now = made.put(rows, predictor)
-        found = [part.split(now, data, made.by or "") for part in others]
+        found = [part.split(now, data, made.by or "") for part in parts]
         splits = [each for each in found if each is not None]
         return [each.each for each in splits], [each.rest.total for each in splits]
 
-    generator = np.random.default_rng(0)
-    one, other = generator.standard_normal((2, *made.start.shape))
-    some = np.arange(len(one)) % 2 == 0
-    mixed = np.where(some[:, None], one, other)
-    along = lambda v: jax.jvp(of_rows, (made.start,), (jnp.asarray(v, made.start.dtype),))[1]
-    (each, rest), (each_mixed, _), (each_other, _) = along(one), along(mixed), along(other)
-    same = [
-        np.allclose(b, np.where(some, a, c), rtol=1e-4)
-        for a, b, c in zip(each, each_mixed, each_other, strict=True)
-    ]
-    return all(same) and not any(np.any(np.asarray(r) != 0) for r in rest)
+    slopes: tuple[list[Array], list[Array]] = jax.vmap(
+        lambda tangent: jax.jvp(of_rows, (rows,), (tangent,))[1]
+    )(tangents)
+    return slopes

@@ -98,7 +98,7 @@ def polished(function: Function, modes: Modes) -> Float[Array, "blocks size"]:
     inverse = jnp.where(usable, jnp.linalg.inv(hessian), 0.0)
 
     def step(rows: Array, _: None) -> tuple[Array, None]:
-        gradient, _ = _gradient(function, rows)
+        gradient = _gradient(function, rows)[0]
         return rows - jnp.einsum("bij,bj->bi", inverse, gradient), None
 
     rows, _ = jax.lax.scan(step, rows, None, length=_POLISHING_STEPS)
@@ -148,8 +148,9 @@ def _stepped(function: Function, state: _State) -> _State:
 
 
 def _newton(state: _State) -> tuple[Array, Array, Array]:
-    """The steps to where the local models are stationary, how far in standard errors, and whether
-    these have a minimum.
+    """The steps downhill on the local models, their lengths, and whether these have a minimum.
+
+    Lengths are in standard errors. The eigenvalues of a Hessian count by their absolute values.
     """
     strengths, directions = jnp.linalg.eigh(state.hessian)
     positive = jnp.all(strengths > 0, axis=1)
