@@ -2,3 +2,4 @@
 
 from ._individuals import IndividualValues as IndividualValues
 from ._individuals import individuals as individuals
+from ._individuals import typical as typical

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._parameters import is_parameter, labels, nodes_of, resolve
 from ..fits import Fit
-from ..objectives import Integrated, Marginal, chosen, integrated
+from ..objectives import Marginal, chosen, integrated
 
 
 class IndividualValues(NamedTuple):
@@ -23,11 +23,14 @@ class IndividualValues(NamedTuple):
         for each member along the first axis.
     - `standard_errors`: shaped like them: those of the Normal approximation about the modes, the
         population parameters taken to be exactly the estimates.
+    - `centres`: shaped like them: the population's centre, where a member would be of whom nothing
+        was measured; the same for all unless the prior says otherwise.
     """
 
     members: dict[str, tuple[str, ...]]
     estimates: dict[str, np.ndarray]
     standard_errors: dict[str, np.ndarray]
+    centres: dict[str, np.ndarray]
 
 
 def individuals(fit: Fit) -> IndividualValues:
@@ -38,6 +41,26 @@ def individuals(fit: Fit) -> IndividualValues:
     natural units by the delta method. Raises `ValueError` for the fit of another objective, and
     where no modes were found.
     """
+    together = IndividualValues({}, {}, {}, {})
+    for marginal in _marginals(fit):
+        _put(together, marginal, fit)
+    return together
+
+
+def typical(fit: Fit) -> Any:
+    """The fitted predictor with every member's values where the population has its centre.
+
+    Its centre in the unconstrained coordinates, the median of a log-normal prior: what is most
+    probable of a member of whom nothing was measured. Raises `ValueError` as `individuals` does, and
+    where the joint objective has no part besides the NLL.
+    """
+    predictor = fit.predictor
+    for marginal in _marginals(fit):
+        predictor = marginal.unmeasured().completed(predictor, fit.data)
+    return predictor
+
+
+def _marginals(fit: Fit) -> list[Marginal]:
     found = nodes_of(Marginal, resolve(fit.unknowns.objective))
     if not found:
         raise ValueError(
@@ -46,32 +69,26 @@ def individuals(fit: Fit) -> IndividualValues:
         )
     if not np.isfinite(fit.nll):
         raise ValueError(f"individuals: no individual values were found. {fit.message}")
-    together = IndividualValues({}, {}, {})
-    for marginal in found:
-        at = integrated(marginal, fit.unknowns.predictor, fit.data)
-        for name, members, values, errors in _of_one(marginal, fit.predictor, at):
-            together.members[name] = members
-            together.estimates[name] = values
-            together.standard_errors[name] = errors
-    return together
+    return found
 
 
-def _of_one(
-    marginal: Marginal, predictor: Any, at: Integrated
-) -> list[tuple[str, tuple[str, ...], np.ndarray, np.ndarray]]:
+def _put(together: IndividualValues, marginal: Marginal, fit: Fit) -> None:
+    """Adds what one objective integrated out."""
     held = marginal.individuals
     assert held is not None
+    predictor = fit.unknowns.predictor
+    at = integrated(marginal, predictor, fit.data)
     basis = jnp.eye(at.rows.shape[1], dtype=at.rows.dtype)
     tangents = jnp.broadcast_to(basis[:, None], (len(basis), *at.rows.shape))
     push = lambda tangent: jax.jvp(held.values, (at.rows,), (tangent,))
     values, slopes = jax.vmap(push, out_axes=(None, -1))(tangents)
+    centres = held.values(integrated(marginal.unmeasured(), predictor, fit.data).rows)
     covariance = np.linalg.inv(np.asarray(at.hessian))
-    rows = []
-    for name, members, value, slope in zip(
-        _names(marginal, predictor), held.members, values, slopes, strict=True
-    ):
-        rows.append((name, members, np.asarray(value), _errors(np.asarray(slope), covariance)))
-    return rows
+    for i, name in enumerate(_names(marginal, fit.predictor)):
+        together.members[name] = held.members[i]
+        together.estimates[name] = np.asarray(values[i])
+        together.standard_errors[name] = _errors(np.asarray(slopes[i]), covariance)
+        together.centres[name] = np.asarray(centres[i])
 
 
 def _errors(slope: np.ndarray, covariance: np.ndarray) -> np.ndarray:

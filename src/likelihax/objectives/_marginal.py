@@ -15,7 +15,7 @@ from .._result import RESULTS
 from ._individuals import Individuals, Over, chosen, individuals
 from ._modes import Expansion, expand, find_modes, polished
 from ._nll import NLL
-from ._objective import AbstractObjective, Evaluation, as_sum, varied
+from ._objective import AbstractObjective, Evaluation, WeightedSum, as_sum, varied
 from ._scalar import ScalarObjective
 
 # A grid of more points than this takes too long to be meant.
@@ -100,7 +100,11 @@ class Marginal(AbstractObjective):
         self.individuals = individuals
 
     def __call__(self, predictor: Any, data: Any) -> Float[Array, ""]:
-        """The value as a scalar, for a loop of one's own; `Parameter`s must still be in place."""
+        """The value as a scalar, for a loop of one's own; `Parameter`s must still be in place.
+
+        Inside `jax.jit` it cannot be seen whether members depend on one another, so that the
+        integral is one over everything: call `prepared` before, and evaluate what it returns.
+        """
         ready, known = self.prepared(varied(predictor, data), data)
         return resolve(ready).evaluate(resolve(known), data).total
 
@@ -176,6 +180,19 @@ class Marginal(AbstractObjective):
         there = jnp.isfinite(found.evaluation.total)
         rows = jnp.where(there, found.rows, self.individuals.start)
         return self.individuals.completed(rows, predictor)
+
+    def unmeasured(self) -> "Marginal":
+        """The same without the NLL: what is said of a member of whom nothing was measured.
+
+        Raises `ValueError` where nothing is.
+        """
+        whole = as_sum(self.objective)
+        kept = [i for i, part in enumerate(whole.parts) if not isinstance(part, NLL)]
+        if not kept:
+            raise ValueError("Marginal: there is no part besides the NLL.")
+        parts = tuple(whole.parts[i] for i in kept)
+        said = WeightedSum(parts, tuple(whole.weights[i] for i in kept))
+        return Marginal(said, self.over, points=self.points, individuals=self.individuals)
 
     def num_observed(self, predictor: Any, data: Any) -> int:
         """The joint objective's."""
@@ -310,7 +327,7 @@ def _is_separable(
         return False
     leaves = jtu.tree_leaves((objective, predictor, made))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-        return True  # inside a transformation of one's own nothing can be looked at
+        return False  # inside a transformation of one's own nothing can be looked at
 
     generator = np.random.default_rng(0)
     # Not at the start itself, where members may be alike and stationary.
