@@ -10,7 +10,9 @@ import numpy as np
 
 from .._parameters import is_parameter, labels, nodes_of, resolve
 from ..fits import Fit
-from ..objectives import Marginal, chosen, integrated
+from ..objectives import Marginal
+from ..objectives._individuals import chosen
+from ..objectives._marginal import integrated
 
 
 class IndividualValues(NamedTuple):
@@ -51,8 +53,7 @@ def typical(fit: Fit) -> Any:
     """The fitted predictor with every member's values where the population has its centre.
 
     Its centre in the unconstrained coordinates, the median of a log-normal prior: what is most
-    probable of a member of whom nothing was measured. Raises `ValueError` as `individuals` does, and
-    where the joint objective has no part besides the NLL.
+    probable of a member of whom nothing was measured. Raises `ValueError` as `individuals` does.
     """
     predictor = fit.predictor
     for marginal in _marginals(fit):

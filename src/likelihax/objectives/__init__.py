@@ -1,9 +1,6 @@
 """Objectives: what is minimised. The NLL, one's own function, and weighted sums with terms."""
 
-from ._individuals import chosen as chosen
-from ._marginal import Integrated as Integrated
 from ._marginal import Marginal as Marginal
-from ._marginal import integrated as integrated
 from ._nll import NLL as NLL
 from ._objective import AbstractObjective as AbstractObjective
 from ._objective import Evaluation as Evaluation

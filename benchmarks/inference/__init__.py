@@ -1,0 +1,1 @@
+"""How sure one may be: hierarchical models, posteriors and intervals, and what they cost."""
