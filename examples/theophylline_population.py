@@ -138,7 +138,7 @@ def by_quadrature(fit: lhx.Fit, **changed: float) -> float:
 def check(fit: lhx.Fit) -> None:
     """What this script claims."""
     assert fit.success, fit.message
-    # Laplace's approximation is off by an eighth of a nat in 178, quadrature by nothing to speak of.
+    # Laplace's approximation is off by an eighth of a nat in 178.
     exact = by_quadrature(fit)
     start = fit.predictor
     assert 0.05 < fit.nll - exact < 0.2, (fit.nll, exact)

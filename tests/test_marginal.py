@@ -195,6 +195,22 @@ def test_conditional_errors_of_individuals(lines_fit):
         assert np.allclose(found.standard_errors["own"][i], expected, rtol=1e-6)
 
 
+def test_pictures_show_individuals_beside_somebody_typical(lines_fit):
+    fit = lines_fit
+    axes = lhx.plot.population(fit).axes
+    assert [axis.get_title("right") for axis in axes] == list(fit.data.names)
+    middle, own, _ = axes[2].get_lines()
+    t = own.get_xdata()
+    values = fit.predictor.model.own.value[2]
+    common = fit.estimates["intercept"] + fit.estimates["slope"] * t
+    assert np.allclose(middle.get_ydata(), common, atol=1e-6)
+    assert np.allclose(own.get_ydata(), common + values[0] + values[1] * t, atol=1e-6)
+    first, second = lhx.plot.individual_values(fit).axes
+    assert first.get_xlabel() == "own[0]"
+    drawn = second.containers[0].lines[0].get_xdata()
+    assert np.allclose(drawn, np.sort(fit.predictor.model.own.value[:, 1]))
+
+
 # ---------------------------------------------------------------------- no formula: quadrature
 
 
