@@ -79,7 +79,8 @@ def predictor() -> lhx.Predictor:
         spread_clearance=lhx.positive(0.3),
         spread_volume=lhx.positive(0.2),
     )
-    ode = lhx.ODE(field, [0.0, 0.0], t0=0.0, observe=lambda t, y: y[1])
+    # Tighter than by default: the Hessian's derivatives are not under the solver's control.
+    ode = lhx.ODE(field, [0.0, 0.0], t0=0.0, observe=lambda t, y: y[1], rtol=1e-9, atol=1e-10)
     return lhx.Predictor(ode, lhx.likelihoods.Normal(lhx.positive(1.0)))
 
 
