@@ -24,8 +24,7 @@ from scipy.stats import norm
 
 import likelihax as lhx
 
-# How far Laplace's approximation may be from the integral, in nats for all people together, and
-# how far the rounding and the solver's tolerance may bring ours from quadrature of our own.
+# How far Laplace's approximation may be from the integral, in nats for all people together.
 CLOSE_LAPLACE = 0.3
 NODES = 11
 NAMES = ("absorption", "clearance", "volume")
@@ -188,7 +187,8 @@ def fitted() -> Row:
     fit = lhx.fit(*problem)
     again = time.perf_counter()
     lhx.fit(*problem)
-    return Row(fit, by_quadrature(fit), time.perf_counter() - again)
+    seconds = time.perf_counter() - again
+    return Row(fit, by_quadrature(fit), seconds)
 
 
 def run(pictures: Path | None = None) -> int:
