@@ -61,6 +61,7 @@ LITTLE_OPTIMISED = {
     "test_families_fitted",
     "test_information",
     "test_inputs",
+    "test_marginal",
     "test_residuals",
     "test_residuals_of_several",
     "test_strategies",

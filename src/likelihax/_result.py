@@ -38,6 +38,10 @@ class RESULTS(dfx.RESULTS):
         "More events happened than a solve may have: allow more (Event(at_most=...)), or look "
         "whether they follow each other ever faster."
     )
+    no_mode: Any = (
+        "The individual values that are integrated out have no optimum that was found from their "
+        "start: start them nearer to it, or give them a prior that holds them."
+    )
     interrupted: Any = "Interrupted by the user: the best point found so far is returned."
 
 

@@ -39,6 +39,7 @@ def prepare(
     predictor = varied(predictor, data)
     if isinstance(data, AbstractData):
         predictor = map_nodes(AbstractSimulator, lambda node: _probed(node, data), predictor)
+    objective, predictor = objective.prepared(predictor, data)
     unknowns = Unknowns(predictor, objective)
     size = check_trainable(unknowns)
     check_dtypes(predictor, data)

@@ -133,7 +133,8 @@ class Fit:
     @cached_property
     def predictor(self) -> Any:
         """The fitted predictor: the one given, with its parameters at the estimates."""
-        return self.unknowns.predictor
+        fitted = self.unknowns.predictor
+        return resolve(self.unknowns.objective).completed(fitted, self.data)
 
     @cached_property
     def objective(self) -> AbstractObjective:

@@ -81,6 +81,9 @@ def _evaluate(unknowns: Unknowns, data: Any) -> Evaluation:
 
 
 def _judge(evaluation: Evaluation, unknowns: Unknowns, data: Any) -> None:
+    if evaluation.result == RESULTS.no_mode:
+        name = getattr(data, "name", "the data")
+        raise StartError(f"{name}: {describe(RESULTS.no_mode)} That was with {_values(unknowns)}.")
     if evaluation.result != RESULTS.successful:
         raise StartError(_unsolved(evaluation, unknowns, data))
     if not np.isfinite(evaluation.total):

@@ -19,6 +19,9 @@ from ._delta import delta as delta
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import survivors as survivors
 from ._identify import identify as identify
+from ._individuals import IndividualValues as IndividualValues
+from ._individuals import individuals as individuals
+from ._individuals import typical as typical
 from ._leave_one_out import PosteriorLoo as PosteriorLoo
 from ._leave_one_out import leave_one_out as leave_one_out
 from ._likelihood_ratio import LikelihoodRatio as LikelihoodRatio

@@ -1,8 +1,10 @@
 """Objectives: what is minimised. The NLL, one's own function, and weighted sums with terms."""
 
+from ._marginal import Marginal as Marginal
 from ._nll import NLL as NLL
 from ._objective import AbstractObjective as AbstractObjective
 from ._objective import Evaluation as Evaluation
+from ._objective import Split as Split
 from ._objective import WeightedSum as WeightedSum
 from ._objective import as_sum as as_sum
 from ._objective import evaluated as evaluated

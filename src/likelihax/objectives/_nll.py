@@ -10,11 +10,11 @@ from jaxtyping import Array
 
 from .._parameters import vary
 from .._predictor import Predictor
-from ..data import AbstractData
+from ..data import AbstractData, Experiments
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from ..models import AbstractSimulator, Simulation
 from ..reductions import AbstractReduction, Sum
-from ._objective import AbstractObjective, Evaluation
+from ._objective import AbstractObjective, Evaluation, Split
 from ._observations import CurvedLoss, Observations
 
 
@@ -83,6 +83,30 @@ class NLL(AbstractObjective):
     def num_observed(self, predictor: Predictor, data: AbstractData) -> int:
         """How many NLLs are summed: measured values, or vectors of them."""
         return int(np.sum(np.asarray(_measured(predictor.likelihood, data))))
+
+    def split(self, predictor: Predictor, data: AbstractData, by: str) -> Split | None:
+        """The NLL of each member's values, if they are summed."""
+        if not self.is_density or by not in data.members:
+            return None
+        simulation = predictor.predict(data)
+        each = predictor.likelihood_of(data).nll(simulation.values, data.values)
+        counted = self._counted(predictor.likelihood, data).astype(each.dtype)
+        rows = jnp.where(counted > 0, counted * each, 0.0).reshape(each.shape[0], -1).sum(axis=1)
+        if isinstance(data, Experiments):
+            assert simulation.solves is not None
+            rows = jnp.where(simulation.solves.failed[data.of_row], jnp.inf, rows)
+            whose = data.membership[by][data.of_row]
+            members = jax.ops.segment_sum(rows, whose, num_segments=len(data.members[by]))
+        else:
+            members = jnp.where(simulation.success, rows.sum(keepdims=True), jnp.inf)
+        nothing = Evaluation(
+            total=jnp.zeros((), members.dtype),
+            result=simulation.result,
+            time_reached=simulation.time_reached,
+            num_steps=simulation.num_steps,
+            solves=simulation.solves,
+        )
+        return Split(members, nothing)
 
     @property
     def is_density(self) -> bool:

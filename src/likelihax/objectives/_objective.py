@@ -38,6 +38,20 @@ class Evaluation(eqx.Module):
     solves: Solves | None = None
 
 
+class Split(eqx.Module):
+    """An objective as a sum over the members of a kind.
+
+    **Attributes:**
+
+    - `each`: what each member adds, which depends on no other member's parameters; infinite where
+        its model could not be solved.
+    - `rest`: what depends on no parameter that varies by this kind, and how the solves ended.
+    """
+
+    each: Float[Array, " members"]
+    rest: Evaluation
+
+
 class AbstractObjective(eqx.Module):
     """A scalar to minimise over a predictor's trainable leaves, and over its own `Parameter`s.
 
@@ -74,6 +88,24 @@ class AbstractObjective(eqx.Module):
     def num_observed(self, predictor: Any, data: Any) -> int:
         """How many measured values it compares with; 0 if it does not say so."""
         return 0
+
+    def split(self, predictor: Any, data: Any, by: str) -> Split | None:
+        """Its value as a sum over the members of a kind; `None` where it is not known to be one.
+
+        `by` is `"experiment"` or a kind of groups, as a `Parameter` varies by.
+        """
+        return None
+
+    def prepared(self, predictor: Any, data: Any) -> "tuple[AbstractObjective, Any]":
+        """The objective and the predictor as a fit takes them, after `check`.
+
+        What an objective settles by itself, such as what it integrates out, is known to the fit.
+        """
+        return self, predictor
+
+    def completed(self, predictor: Any, data: Any) -> Any:
+        """A fitted predictor, with what the objective settled by itself as it is there."""
+        return predictor
 
     @property
     def is_density(self) -> bool:
@@ -159,18 +191,7 @@ class WeightedSum(AbstractObjective):
     def evaluate(self, predictor: Any, data: Any) -> Evaluation:
         """The sum; how the first solve ended that failed, if one did."""
         each = [part.evaluate(predictor, data) for part in self.parts]
-        total = sum(_times(self.weight(i), e.total) for i, e in enumerate(each))
-        result = each[0].result
-        for other in each[1:]:
-            result = RESULTS.where(result == RESULTS.successful, other.result, result)
-        reached = [e.time_reached.astype(each[0].time_reached.dtype) for e in each]
-        return Evaluation(
-            total=jnp.asarray(total),
-            result=result,
-            time_reached=jnp.min(jnp.stack(reached)),
-            num_steps=jnp.asarray(sum(e.num_steps for e in each)),
-            solves=next((e.solves for e in each if e.solves is not None), None),
-        )
+        return _summed(each, [self.weight(i) for i in range(len(each))])
 
     def breakdown(self, predictor: Any, data: Any) -> dict[str, Array]:
         """The parts of all parts, each times its weight."""
@@ -193,6 +214,32 @@ class WeightedSum(AbstractObjective):
     def num_observed(self, predictor: Any, data: Any) -> int:
         """The parts' numbers together."""
         return sum(part.num_observed(predictor, data) for part in self.parts)
+
+    def split(self, predictor: Any, data: Any, by: str) -> Split | None:
+        """The sum of the parts', if all are known to be sums over members."""
+        found: list[Split] = []
+        for part in self.parts:
+            one = part.split(predictor, data, by)
+            if one is None:
+                return None
+            found.append(one)
+        each = sum(_times(self.weight(i), one.each) for i, one in enumerate(found))
+        rest = _summed([one.rest for one in found], [self.weight(i) for i in range(len(found))])
+        return Split(jnp.asarray(each), rest)
+
+    def prepared(self, predictor: Any, data: Any) -> tuple[AbstractObjective, Any]:
+        """Every part prepared, one after the other."""
+        parts = []
+        for part in self.parts:
+            part, predictor = part.prepared(predictor, data)
+            parts.append(part)
+        return WeightedSum(tuple(parts), self.weights), predictor
+
+    def completed(self, predictor: Any, data: Any) -> Any:
+        """The predictor as every part completes it."""
+        for part in self.parts:
+            predictor = part.completed(predictor, data)
+        return predictor
 
     @property
     def is_density(self) -> bool:
@@ -281,6 +328,21 @@ def evaluated(total: Array) -> Evaluation:
         result=RESULTS.successful,
         time_reached=jnp.asarray(jnp.inf, total.dtype),
         num_steps=jnp.asarray(0),
+    )
+
+
+def _summed(each: list[Evaluation], weights: list[Array]) -> Evaluation:
+    total = sum(_times(weight, e.total) for weight, e in zip(weights, each, strict=True))
+    result = each[0].result
+    for other in each[1:]:
+        result = RESULTS.where(result == RESULTS.successful, other.result, result)
+    reached = [e.time_reached.astype(each[0].time_reached.dtype) for e in each]
+    return Evaluation(
+        total=jnp.asarray(total),
+        result=result,
+        time_reached=jnp.min(jnp.stack(reached)),
+        num_steps=jnp.asarray(sum(e.num_steps for e in each)),
+        solves=next((e.solves for e in each if e.solves is not None), None),
     )
 
 

@@ -13,8 +13,8 @@ from numpyro.distributions import Distribution
 
 from .._parameters import resolve
 from .._result import RESULTS
-from .._varying import varying_in
-from ..objectives._objective import Evaluation, evaluated, varied
+from .._varying import is_varying, varying_in
+from ..objectives._objective import Evaluation, Split, evaluated, varied
 from ..objectives._observations import CurvedLoss, Observations
 from ._selection import Where, check_where, count_selected, places, selected
 from ._term import AbstractTerm
@@ -66,6 +66,28 @@ class Prior(AbstractTerm):
         density = self._density(predictor)
         each = [_log_density(density, x) for x in selected(self.where, predictor)]
         return evaluated(-jnp.sum(jnp.stack([jnp.sum(log_prob) for log_prob in each])))
+
+    def split(self, predictor: Any, data: Any, by: str) -> Split | None:
+        """Each member's own log-density, where the distribution is one of single members."""
+        density = self._density(predictor)
+        members: Array | None = None
+        rest = jnp.zeros(())
+        for node in jtu.tree_leaves(self.where(predictor), is_leaf=is_varying):
+            its_own = is_varying(node) and node.by == by
+            x = node.value if is_varying(node) else node
+            if not eqx.is_inexact_array(x):
+                continue
+            log_prob = _log_density(density, x)
+            if not its_own:
+                rest = rest - jnp.sum(log_prob)
+            elif log_prob.shape[:1] != x.shape[:1]:
+                return None
+            else:
+                each = -log_prob.reshape(log_prob.shape[0], -1).sum(axis=1)
+                members = each if members is None else members + each
+        if members is None:
+            members = jnp.zeros(len(data.members[by]), rest.dtype)
+        return Split(members, evaluated(rest.astype(members.dtype)))
 
     def check(self, predictor: Any, data: Any) -> None:
         """Checks that what is selected is fitted, and starts where the prior has density."""
