@@ -41,6 +41,9 @@ from .fits import cross_validate as cross_validate
 from .fits import fit as fit
 from .fits import multistart as multistart
 from .fits import path as path
+from .inference import Draws as Draws
+from .inference import numpyro_model as numpyro_model
+from .inference import sample as sample
 from .likelihoods import predicted as predicted
 from .models import ODE as ODE
 from .objectives import NLL as NLL

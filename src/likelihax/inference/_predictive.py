@@ -1,5 +1,6 @@
 """What a posterior, or its priors alone, predict of the data."""
 
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -7,10 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from numpyro import handlers
 
 from .._parameters import resolve
-from ..objectives import NLL, as_sum
+from ..data import AbstractData
+from ..objectives import NLL, AbstractObjective, Unknowns, as_sum
+from ..objectives._objective import varied
+from ._numpyro_model import draw
 from ._posterior import Posterior
+from ._priors import check_proper, stated_priors
 
 
 def pointwise(posterior: Posterior, z: Any) -> np.ndarray:
@@ -34,6 +40,59 @@ def predictive(posterior: Posterior, z: Any, key: Array) -> np.ndarray:
     keys = jax.random.split(key, points.shape[0])
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         return np.asarray(_drawn(points, keys, posterior))
+
+
+def prior_predictive(
+    objective: AbstractObjective, predictor: Any, data: AbstractData, *, key: Array, num: int = 1000
+) -> np.ndarray:
+    """What would be measured before anything was: `num` draws, each from a draw of the priors.
+
+    **Arguments:**
+
+    - `objective`: a proper prior on every fitted number, and anything else, which is left out.
+    - `predictor`, `data`: as for `fit`; of the data only where it was measured counts.
+    - `key`: a JAX random key.
+    - `num`: how many.
+
+    Returns shape `(num, *values.shape)`, also where nothing was measured. A draw at which the model
+    cannot be solved is NaN, and a `UserWarning` says how many there are. Raises `ValueError` where
+    a prior cannot be drawn from, and as `draw` does.
+    """
+    if num < 1:
+        raise ValueError(f"prior_predictive: num={num}: give 1 or more.")
+    unknowns = Unknowns(varied(predictor, data), objective)
+    check_proper(unknowns, stated_priors(unknowns))
+    keys = jax.random.split(key, num)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        values, solved = _before_data(keys, objective, predictor, data)
+    lost = int(np.sum(~np.asarray(solved)))
+    if lost:
+        warnings.warn(
+            f"prior_predictive: the model could not be solved at {lost} of {num} draws, which are "
+            "NaN: state priors that rule this out, or allow the solver more steps.",
+            stacklevel=2,
+        )
+    return np.asarray(values)
+
+
+def _before_data(
+    keys: Array, objective: AbstractObjective, predictor: Any, data: AbstractData
+) -> tuple[Array, Array]:
+    def one(key: Array) -> tuple[Array, Array]:
+        of_prior, of_values = jax.random.split(key)
+        with handlers.seed(rng_seed=of_prior):
+            drawn = draw(predictor, objective, data)
+        solved = drawn.predict(data).success
+        values = drawn.predictive(data).sample(of_values).astype(data.values.dtype)
+        # Whatever the solver left there is no prediction.
+        return jnp.where(_all(solved), values, jnp.nan), _all(solved)
+
+    # Not as arguments: what priors are on is looked up in values, which must be there.
+    return jax.jit(lambda keys: _over(one, keys))(keys)
+
+
+def _all(flags: Any) -> Array:
+    return jnp.all(jnp.asarray(flags))
 
 
 def _nlls(posterior: Posterior) -> list[NLL]:

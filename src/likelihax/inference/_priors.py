@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from numpyro.distributions import Distribution, biject_to, constraints
+from numpyro.distributions import Distribution, ImproperUniform, biject_to, constraints
 from numpyro.distributions.constraints import Constraint
 
 from .._parameters import (
@@ -77,7 +78,8 @@ def stated_priors(unknowns: Unknowns) -> list[Stated]:
     """
     places = natural_places(unknowns).predictor
     now = resolve(unknowns.predictor)
-    everything = np.asarray(natural(pack(unknowns), unknowns))
+    traced = is_traced(unknowns)
+    everything = None if traced else np.asarray(natural(pack(unknowns), unknowns))
     found = []
     whole = as_sum(unknowns.objective)
     for i, part in enumerate(whole.parts):
@@ -89,8 +91,13 @@ def stated_priors(unknowns: Unknowns) -> list[Stated]:
             arrays = tuple(leaf for leaf in arrays if not np.any(leaf == KNOWN))
         else:
             _check_plain(part, arrays, selected(part.where, now), everything)
-        found.append(Stated(i, part, float(whole.weight(i)), arrays))
+        found.append(Stated(i, part, 1.0 if traced else float(whole.weight(i)), arrays))
     return found
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether there are no values to look at, inside somebody's jitted function."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jtu.tree_leaves(tree))
 
 
 def check_density(objective: AbstractObjective) -> None:
@@ -152,11 +159,24 @@ def check_supports(unknowns: Unknowns, stated: Sequence[Stated]) -> None:
                     raise ValueError(_disagreement(each, names[int(place)], constraint, support))
 
 
-def is_improper(stated: Stated, predictor: Any) -> bool:
-    """Whether a prior cannot be drawn from."""
-    if isinstance(stated.term, Flat):
-        return True
-    return "ImproperUniform" in type(stated.density(predictor)).__name__
+def check_proper(unknowns: Unknowns, stated: Sequence[Stated]) -> None:
+    """Raises `ValueError` where a number has no prior that can be drawn from, naming it."""
+    names = [element for label in unknowns.labels() for element in label.elements]
+    taken = np.zeros(len(names), int)
+    now = resolve(unknowns.predictor)
+    for each in stated:
+        places = np.concatenate([np.ravel(at) for at in each.places])
+        if isinstance(each.term, Flat) or isinstance(each.density(now), ImproperUniform):
+            raise ValueError(
+                f"{each.term.title} on {names[int(places[0])]} is improper, without a finite total, "
+                "and cannot be drawn from: state a proper distribution."
+            )
+        taken[places] += 1
+    if np.any(taken > 1):
+        raise ValueError(
+            f"{names[int(np.argmax(taken > 1))]} has two priors, whose product cannot be drawn "
+            "from: state one."
+        )
 
 
 def log_jacobian(
@@ -249,15 +269,19 @@ def _constraint_of(unknowns: Unknowns) -> list[Constraint]:
 
 
 def _check_plain(
-    prior: Prior, places: Sequence[np.ndarray], values: Sequence[Any], everything: np.ndarray
+    prior: Prior,
+    places: Sequence[np.ndarray],
+    values: Sequence[Any],
+    everything: np.ndarray | None,
 ) -> None:
     plain = len(places) == len(values) and all(
         np.issubdtype(at.dtype, np.integer)
         and at.shape == value.shape
         and at.size
         and at.min() >= 0
-        and at.max() < everything.size
-        and np.allclose(everything[at], np.asarray(value), rtol=1e-6, atol=0)
+        and (
+            everything is None or np.allclose(everything[at], np.asarray(value), rtol=1e-6, atol=0)
+        )
         for at, value in zip(places, values, strict=True)
     )
     if not plain:

@@ -68,8 +68,8 @@ def sample(
         objective itself, with `predictor` and `data`, which is then fitted first.
     - `key`: a JAX random key.
     - `num`: how many draws to keep in each chain.
-    - `warmup`: how many to make and drop before, while the step size is adapted: by default 200, and
-        1,000 where the mass matrix has to be found as well.
+    - `warmup`: how many to make and drop before, while the step size is adapted: by default 200,
+        and 1,000 where the mass matrix has to be found as well.
     - `chains`: how many; by default four, or one a core where there are more.
     - `centred`: whether numbers whose prior has a fitted centre are sampled as they are; see
         `Posterior`.
@@ -191,8 +191,8 @@ def _posterior(
 def _check_mode(mode: Mode, throw: bool) -> None:
     if not np.isfinite(mode.value):
         raise ValueError(
-            "sample: the posterior cannot be evaluated at the start, or has no density there: start "
-            "elsewhere, or fit first and give the fit."
+            "sample: the posterior cannot be evaluated at the start, or has no density there: "
+            "start elsewhere, or fit first and give the fit."
         )
     if throw and not mode.found:
         why = (
