@@ -57,8 +57,11 @@ LITTLE_OPTIMISED = {
     "test_experiments",
     "test_families_fitted",
     "test_inputs",
+    "test_numpyro_model",
+    "test_posterior",
     "test_residuals",
     "test_residuals_of_several",
+    "test_sample",
     "test_strategies",
 }
 

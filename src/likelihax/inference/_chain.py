@@ -154,7 +154,7 @@ def take_steps_of_all(
     limit: Array,
 ) -> Any:
     """The same of several chains side by side."""
-    one = lambda *own: take_steps(own[0], posterior, settings, *own[1:], limit)
+    one = lambda start, *own: take_steps(start, posterior, settings, own[0], own[1], own[2], limit)
     return jax.vmap(one, axis_name=AXIS)(starts, account, state, drawn)
 
 

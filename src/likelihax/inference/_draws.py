@@ -17,7 +17,7 @@ from ._chain import Drawn
 from ._draws_table import html_table, text_table
 from ._non_centred import with_natural
 from ._posterior import Posterior
-from ._predictive import pointwise, predictive
+from ._predictive import has_likelihood, pointwise, predictive
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -220,7 +220,6 @@ class Draws:
         """
         import arviz_base
 
-        measured = np.asarray(self.posterior.data.observed)
         stats = {
             "lp": -self.drawn.potential,
             "energy": self.drawn.energy,
@@ -232,14 +231,19 @@ class Draws:
         groups: dict[str, Any] = {
             "posterior": self.values,
             "sample_stats": stats,
-            "log_likelihood": {"values": self.log_likelihood},
-            "observed_data": {"values": np.asarray(self.posterior.data.values)[measured]},
         }
-        dims: dict[str, list[str]] = {"values": ["measured"]}
-        coords: dict[str, Any] = {"measured": np.arange(self.log_likelihood.shape[-1])}
-        if predictive_key is not None:
-            drawn = self.posterior_predictive(predictive_key)
-            groups["posterior_predictive"] = {"values": drawn[:, :, measured]}
+        dims: dict[str, list[str]] = {}
+        coords: dict[str, Any] = {}
+        if has_likelihood(self.posterior):
+            measured = np.asarray(self.posterior.data.observed)
+            groups["log_likelihood"] = {"values": self.log_likelihood}
+            groups["observed_data"] = {"values": np.asarray(self.posterior.data.values)[measured]}
+            if self.log_likelihood.shape[-1] == int(measured.sum()):  # no value is a vector
+                dims["values"] = ["measured"]
+                coords["measured"] = np.arange(int(measured.sum()))
+            if predictive_key is not None:
+                drawn = self.posterior_predictive(predictive_key)
+                groups["posterior_predictive"] = {"values": drawn[:, :, measured]}
         for label in self.labels:
             if len(label.shape) == 1:
                 dims[label.name] = [f"{label.name}_element"]
@@ -351,7 +355,7 @@ def _mcse(each: np.ndarray) -> float:
 
 
 def _array_stats() -> Any:
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     return array_stats
 

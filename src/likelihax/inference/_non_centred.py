@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpyro import distributions as dist
@@ -162,18 +163,18 @@ def in_order(stated: Sequence[Stated], unknowns: Unknowns) -> list[int] | None:
 
 def _hangs_on(each: Stated, stated: Sequence[Stated], unknowns: Unknowns) -> set[int]:
     """Which of the priors are on numbers that the distribution of this one is a function of."""
-    values = np.asarray(natural(pack(unknowns), unknowns))
-    found = set()
-    for i, other in enumerate(stated):
-        unknown = values.copy()
+    values = np.tile(np.asarray(natural(pack(unknowns), unknowns)), (len(stated), 1))
+    for row, other in zip(values, stated, strict=True):
         for at in other.places:
-            unknown[at] = np.nan
-        predictor = resolve(with_natural(unknown, unknowns).predictor)
-        density = each.term.distribution(predictor)  # type: ignore[union-attr]
-        parts = [leaf for leaf in jax.tree_util.tree_leaves(density) if eqx.is_array(leaf)]
-        if any(bool(jnp.any(jnp.isnan(leaf))) for leaf in parts if eqx.is_inexact_array(leaf)):
-            found.add(i)
-    return found
+            row[at] = np.nan
+
+    def is_lost(row: Array) -> Array:
+        density = each.density(resolve(with_natural(row, unknowns).predictor))
+        leaves = [leaf for leaf in jtu.tree_leaves(density) if eqx.is_inexact_array(leaf)]
+        return jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves]))
+
+    # Mapped, since NumPyro looks at parameters that it can see, and would refuse these.
+    return set(np.flatnonzero(np.asarray(jax.vmap(is_lost)(jnp.asarray(values)))).tolist())
 
 
 def with_natural(values: Any, tree: Any) -> Any:

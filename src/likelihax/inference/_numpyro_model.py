@@ -124,9 +124,9 @@ def numpyro_model(
         drawn = draw(predictor, objective, data, prefix=prefix)
         whole = as_sum(objective)
         nlls = [part for part in whole.parts if isinstance(part, NLL)]
-        for i, part in enumerate(nlls):
+        for i, nll in enumerate(nlls):
             site = name if len(nlls) == 1 else f"{name} {i + 1}"
-            observe(prefix + site, drawn, data, nll=part, observed=observed)
+            observe(prefix + site, drawn, data, nll=nll, observed=observed)
         for i, part in enumerate(whole.parts):
             if not isinstance(part, NLL | Prior | Flat):
                 weight = whole.weight(i)

@@ -19,6 +19,11 @@ from ._posterior import Posterior
 from ._priors import check_proper, stated_priors
 
 
+def has_likelihood(posterior: Posterior) -> bool:
+    """Whether there is an NLL in the objective."""
+    return bool(_nlls(posterior))
+
+
 def pointwise(posterior: Posterior, z: Any) -> np.ndarray:
     """The log-likelihood of each measured value at each of several points: `(points, measured)`.
 
@@ -104,7 +109,7 @@ def _elementwise(z: Array, posterior: Posterior) -> Array:
     def one(z: Array) -> Array:
         predictor = resolve(posterior.predictor(z))
         each = [nll.elementwise(predictor, posterior.data)[0] for nll in _nlls(posterior)]
-        return -sum(each)
+        return -jnp.sum(jnp.stack(each), axis=0)
 
     return _over(one, z)
 

@@ -25,7 +25,7 @@ from .._parameters import (
 )
 from ..objectives import AbstractObjective, Unknowns, as_sum
 from ..terms import Flat, Prior
-from ..terms._selection import selected
+from ..terms._selection import is_places, selected
 
 
 class Stated(NamedTuple):
@@ -86,7 +86,7 @@ def stated_priors(unknowns: Unknowns) -> list[Stated]:
         if not isinstance(part, Prior | Flat):
             continue
         leaves = jtu.tree_leaves(part.where(places))
-        arrays = tuple(leaf for leaf in leaves if isinstance(leaf, np.ndarray))
+        arrays = tuple(np.asarray(leaf) for leaf in leaves if is_places(leaf))
         if isinstance(part, Flat):
             arrays = tuple(leaf for leaf in arrays if not np.any(leaf == KNOWN))
         else:
@@ -168,8 +168,8 @@ def check_proper(unknowns: Unknowns, stated: Sequence[Stated]) -> None:
         places = np.concatenate([np.ravel(at) for at in each.places])
         if isinstance(each.term, Flat) or isinstance(each.density(now), ImproperUniform):
             raise ValueError(
-                f"{each.term.title} on {names[int(places[0])]} is improper, without a finite total, "
-                "and cannot be drawn from: state a proper distribution."
+                f"{each.term.title} on {names[int(places[0])]} is improper, without a finite "
+                "total, and cannot be drawn from: state a proper distribution."
             )
         taken[places] += 1
     if np.any(taken > 1):

@@ -248,7 +248,8 @@ def run_chains(
     for future in futures:
         future.result()
     found = [carries[i] for i in sorted(carries)]
-    drawn = Drawn(*(np.stack(each) for each in zip(*(d for _, d in found), strict=True)))
+    stacked: Any = (np.stack(each) for each in zip(*(own for _, own in found), strict=True))
+    drawn = Drawn(*stacked)
     seconds = time.perf_counter() - began
     return Ran(drawn, [a for a, _ in found], chunk.seconds if fresh else 0.0, seconds, interrupted)
 
@@ -317,7 +318,8 @@ def _draws(
     done = min(int(account.steps) for account in ran.accounts) - settings.warmup
     if done < 4:  # interrupted while warming up: there is nothing to return
         raise KeyboardInterrupt
-    drawn = Drawn(*(np.asarray(each)[:, :done] for each in ran.drawn))
+    kept: Any = (np.asarray(each)[:, :done] for each in ran.drawn)
+    drawn = Drawn(*kept)
     run = Run(
         warmup=settings.warmup,
         max_depth=settings.max_depth,

@@ -29,7 +29,7 @@ class Piece(NamedTuple):
     distribution: Distribution | None
 
 
-class Joined(Distribution):  # type: ignore[misc]
+class Joined(Distribution):
     """One leaf whose numbers have priors of their own, or whose order is held.
 
     Log-densities add up; on an ordered leaf they are those of the pieces, up to the constant that
@@ -55,12 +55,13 @@ class Joined(Distribution):  # type: ignore[misc]
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Each piece's draw in its place, then put in order where that is held."""
-        if any(each is None for each in self._distributions):
+        known = [each for each in self._distributions if each is not None]
+        if len(known) < len(self._distributions):
             raise NotImplementedError("A flat prior cannot be drawn from.")
         shape = (*sample_shape, *self.batch_shape)
         flat = jnp.zeros((*shape, int(np.prod(self.event_shape))))
         keys = jax.random.split(key, len(self._places))
-        for own, each, places in zip(keys, self._distributions, self._places, strict=True):
+        for own, each, places in zip(keys, known, self._places, strict=True):
             drawn = each.expand(self.batch_shape).sample(own, sample_shape)
             drawn = drawn.reshape(*shape, len(places)).astype(flat.dtype)
             flat = flat.at[..., np.asarray(places)].set(drawn)
@@ -81,7 +82,7 @@ class Joined(Distribution):  # type: ignore[misc]
         return jnp.where(self._constraint(value), total, -jnp.inf)
 
 
-class Observation(Distribution):  # type: ignore[misc]
+class Observation(Distribution):
     """All measured values of data at once, about a predictor's prediction.
 
     Its log-density is minus the exact NLL, in which missing values add nothing; minus infinity
@@ -108,7 +109,7 @@ class Observation(Distribution):  # type: ignore[misc]
         keys = jax.random.split(key, count)  # NumPyro's may be of the old kind, of two words
         keys = keys.reshape(*sample_shape, *self.batch_shape, *keys.shape[1:])
         one = lambda predictor, key: predictor.predictive(self._data).sample(key)
-        found = over_batch(one, self._predictor, keys, len(sample_shape))
+        found: Array = over_batch(one, self._predictor, keys, len(sample_shape))
         return found.astype(self._data.values.dtype)
 
     def log_prob(self, value: Array) -> Array:
@@ -117,7 +118,8 @@ class Observation(Distribution):  # type: ignore[misc]
         if ahead < 0:  # measured once for all of a plate
             value = jnp.broadcast_to(value, (*self.batch_shape, *self.event_shape))
             ahead = 0
-        return over_batch(self._log_likelihood, self._predictor, value, ahead)
+        found: Array = over_batch(self._log_likelihood, self._predictor, value, ahead)
+        return found
 
     def _log_likelihood(self, predictor: Any, value: Array) -> Array:
         values = jnp.asarray(value, self._data.values.dtype)
@@ -139,7 +141,7 @@ def batch_shape_of(tree: Any) -> tuple[int, ...]:
     return found.pop() if found else ()
 
 
-def over_batch(function: Callable[..., Array], tree: Any, own: Any = None, ahead: int = 0) -> Array:
+def over_batch(function: Callable[..., Any], tree: Any, own: Any = None, ahead: int = 0) -> Any:
     """`function(tree, own)` for each place of the plates that `tree` is in.
 
     `own` has the plates' axes in front, and `ahead` more before those.
@@ -148,7 +150,7 @@ def over_batch(function: Callable[..., Array], tree: Any, own: Any = None, ahead
     batch = batch_shape_of(tree)
     where = [i for i, leaf in enumerate(leaves) if _is_batched(leaf)]
 
-    def one(values: list[Array], own: Any) -> Array:
+    def one(values: list[Array], own: Any) -> Any:
         filled = list(leaves)
         for i, value in zip(where, values, strict=True):
             filled[i] = replace(leaves[i], value=value)
@@ -160,8 +162,7 @@ def over_batch(function: Callable[..., Array], tree: Any, own: Any = None, ahead
         mapped = jax.vmap(mapped)
     for _ in range(ahead):
         mapped = jax.vmap(mapped, in_axes=(None, 0))
-    found: Array = mapped([leaves[i].value for i in where], own)
-    return found
+    return mapped([leaves[i].value for i in where], own)
 
 
 def _is_batched(leaf: Any) -> bool:

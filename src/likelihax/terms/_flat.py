@@ -10,7 +10,7 @@ import numpy as np
 from .._parameters import KNOWN, positions
 from ..objectives._objective import Evaluation, evaluated
 from ..objectives._observations import CurvedLoss, Observations
-from ._selection import Where, check_where
+from ._selection import Where, check_where, is_places
 from ._term import AbstractTerm
 
 
@@ -49,7 +49,7 @@ class Flat(AbstractTerm):
                 f"{self.title}: where cannot be applied to the predictor ({error}). It must select "
                 "leaves or parts of them, for instance lambda p: p.model.coefficients[1:]."
             ) from error
-        arrays = [leaf for leaf in jtu.tree_leaves(found) if isinstance(leaf, np.ndarray)]
+        arrays = [leaf for leaf in jtu.tree_leaves(found) if is_places(leaf)]
         if not any(np.any(leaf != KNOWN) for leaf in arrays):
             raise ValueError(f"{self.title}: where selects nothing that is fitted.")
 
