@@ -280,7 +280,7 @@ def test_priors_elsewhere_than_the_parameter():
 
 
 def test_what_is_no_density():
-    priors, predictor, data = line()
+    _, predictor, data = line()
     rest = Flat(lambda p: p)
     refuses(lhx.NLL(lhx.reductions.Mean()) + rest, predictor, data, "Mean of the NLL")
     refuses(

@@ -177,7 +177,8 @@ def _by_leaf(
         taken[flat_places] = True
         for array in each.places:  # a part of one leaf: nothing computed is selected
             leaf = int(np.searchsorted(ends, np.ravel(array)[0], side="right"))
-            found[leaf].append((which, array - (int(ends[leaf]) - sizes[leaf])))
+            start = int(ends[leaf]) - sizes[leaf]
+            found[leaf].append((which, np.asarray(array - start)))
     return found, again
 
 

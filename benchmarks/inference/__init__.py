@@ -1,0 +1,1 @@
+"""How sure one may be, measured: sampling against plain NumPyro."""
