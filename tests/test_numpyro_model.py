@@ -136,7 +136,8 @@ def test_numpyros_own_samplers():
     chain.run(jax.random.key(0), data)
     exact = stats.gamma(23, scale=1 / 5.5)
     rates = np.asarray(chain.get_samples()["rate"])
-    assert abs(rates.mean() - exact.mean()) < 0.1 * exact.std()
+    # Four standard errors of some 800 effective draws.
+    assert abs(rates.mean() - exact.mean()) < 0.15 * exact.std()
     assert abs(rates.std() / exact.std() - 1) < 0.1
     new = Predictive(model, chain.get_samples())(jax.random.key(1), data, observed=False)
     assert new["values"].shape == (2000, 6)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax import Array
+from numpyro.distributions import constraints
 
 import likelihax as lhx
 
@@ -26,7 +28,7 @@ class Stated(NamedTuple):
     """
 
     objective: lhx.AbstractObjective
-    predictor: lhx.Predictor
+    predictor: Any
     data: Any
     numbers: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
@@ -465,11 +467,60 @@ def _lotka_volterra(data: Data) -> Stated:
     return Stated(objective, predictor, lhx.Experiment(times, y), dict)
 
 
+class Drive(eqx.Module):
+    """A hidden Markov chain of two states, in each of which two speeds are exponential."""
+
+    theta1: Array
+    theta2: Array
+    phi: Array
+    rate: Array
+
+
+def _hidden_markov(data: Data) -> Stated:
+    """The states summed out by the forward algorithm, on the toolkit's own elementwise NLLs."""
+    speeds = jnp.asarray(np.column_stack([data["u"], data["v"]]).astype(float))
+    exponential = lhx.likelihoods.Exponential(lhx.predicted("inverse"))
+
+    def minus_log_likelihood(model: Drive, speeds: Array) -> Array:
+        rates = jnp.stack([model.phi, model.rate], axis=-1)  # states, speeds
+        shape = (speeds.shape[0], *rates.shape)
+        spread = lambda x: jnp.broadcast_to(x, shape)
+        each = exponential.nll(spread(rates[None]), spread(speeds[:, None, :]))
+        emitted = -jnp.sum(each, axis=-1)
+        moves = jnp.log(jnp.stack([model.theta1, model.theta2]))
+
+        def onward(before: Array, now: Array) -> tuple[Array, None]:
+            return jax.nn.logsumexp(before[:, None] + moves, axis=0) + now, None
+
+        last, _ = jax.lax.scan(onward, emitted[0], emitted[1:])
+        return -jax.nn.logsumexp(last)
+
+    alpha = np.asarray(data["alpha"], float)
+    simplex = constraints.simplex
+    both = constraints.positive_ordered_vector
+    model = Drive(
+        lhx.constrained([0.9, 0.1], simplex),
+        lhx.constrained([0.1, 0.9], simplex),
+        lhx.constrained([0.5, 3.0], both),
+        lhx.constrained([0.5, 3.0], both, name="lambda"),
+    )
+    above = lambda loc: dist.TruncatedNormal(loc, 1.0, low=0.0)
+    objective = (
+        lhx.ScalarObjective(minus_log_likelihood)
+        + lhx.terms.Prior(lambda p: p.theta1, dist.Dirichlet(alpha[0]))
+        + lhx.terms.Prior(lambda p: p.theta2, dist.Dirichlet(alpha[1]))
+        + lhx.terms.Prior(lambda p: (p.phi[0], p.rate[0]), above(0.0))
+        + lhx.terms.Prior(lambda p: (p.phi[1], p.rate[1]), above(3.0))
+    )
+    return Stated(objective, model, speeds, dict)
+
+
 _MODELS: dict[str, Callable[[Data], Stated]] = {
     "arK": _autoregression,
     "eight_schools_centered": _eight_schools,
     "eight_schools_noncentered": _eight_schools,
     "gp_regr": _gaussian_process,
+    "hmm_drive_0": _hidden_markov,
     "kilpisjarvi": _kilpisjarvi,
     "lotka_volterra": _lotka_volterra,
     "low_dim_gauss_mix": _two_normals,

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 import numpyro
 from jaxtyping import Array
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import Distribution
 from numpyro.distributions.constraints import Constraint
 
 from .._parameters import (
@@ -26,7 +26,15 @@ from ..objectives import NLL, AbstractObjective, Unknowns, as_sum
 from ..objectives._objective import varied
 from ..terms import Flat, Prior
 from ._non_centred import in_order
-from ._priors import Stated, check_covered, check_density, check_supports, is_traced, stated_priors
+from ._priors import (
+    Stated,
+    check_covered,
+    check_density,
+    check_supports,
+    is_ordered,
+    is_traced,
+    stated_priors,
+)
 from ._sites import Joined, Observation, Piece, batch_shape_of, drawn_leaf, flat, over_batch, whole
 
 
@@ -209,15 +217,17 @@ def _site(
     is_whole = len(pieces) == 1 and np.array_equal(np.ravel(places), np.arange(size))
     if is_whole and isinstance(first.term, Flat):
         return flat(shape, constraint)
-    is_ordered = isinstance(constraint, type(constraints.ordered_vector))
-    if is_whole and not is_ordered and places.shape == shape:
+    if is_whole and not is_ordered(constraint) and places.shape == shape:
         return _density(first, shape, now)
     joined = []
     for places, each in pieces:
         if isinstance(each.term, Flat):
-            joined.append(Piece(places, None))
+            joined.append(Piece(places, None, False))
         else:
-            joined.append(Piece(places, _density(each, places.shape, now)))
+            alike = isinstance(each.term.distribution, Distribution) and not (
+                each.term.distribution.batch_shape or each.term.distribution.event_shape
+            )
+            joined.append(Piece(places, _density(each, places.shape, now), alike))
     return Joined(joined, shape, constraint)
 
 

@@ -217,6 +217,12 @@ def bounds_of(constraint: Constraint) -> tuple[Any, Any] | None:
     return -np.inf if lower is None else lower, np.inf if upper is None else upper
 
 
+def is_ordered(constraint: Constraint) -> bool:
+    """Whether it is of vectors whose entries increase."""
+    kinds = (type(constraints.ordered_vector), type(constraints.positive_ordered_vector))
+    return isinstance(_base(constraint), kinds)
+
+
 def _base(constraint: Constraint) -> Constraint:
     while (inner := getattr(constraint, "base_constraint", None)) is not None:
         constraint = inner
@@ -227,9 +233,10 @@ def _agree(constraint: Constraint, support: Constraint) -> bool:
     own, of_prior = bounds_of(constraint), bounds_of(support)
     if own is not None and of_prior is not None:
         return all(np.allclose(a, b) for a, b in zip(own, of_prior, strict=True))
-    if isinstance(_base(constraint), type(constraints.ordered_vector)) and of_prior is not None:
-        # Equal draws, put in order: the density is theirs, up to a constant factor.
-        return bool(np.all(np.isinf(of_prior)))
+    if is_ordered(constraint) and of_prior is not None:
+        # The density of single numbers, where these are in order, up to a constant factor.
+        positive = isinstance(_base(constraint), type(constraints.positive_ordered_vector))
+        return bool(np.all(np.equal(of_prior, (0.0 if positive else -np.inf, np.inf))))
     return own is None and of_prior is None and isinstance(_base(support), type(_base(constraint)))
 
 

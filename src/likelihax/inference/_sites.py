@@ -17,16 +17,19 @@ from numpyro.distributions.constraints import Constraint
 from .._parameters import Parameter, is_parameter, resolve
 from ..data import AbstractData
 from ..objectives import NLL
+from ._priors import is_ordered
 
 
 class Piece(NamedTuple):
     """A prior of some of a leaf's numbers: their places in it, flat, and the distribution.
 
-    The distribution's event is what is selected; `None` is a flat one.
+    The distribution's event is what is selected; `None` is a flat one. `alike`: whether all of
+    the numbers have the same.
     """
 
     places: np.ndarray
     distribution: Distribution | None
+    alike: bool
 
 
 class Joined(Distribution):
@@ -38,11 +41,12 @@ class Joined(Distribution):
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     pytree_data_fields = ("_distributions",)
-    pytree_aux_fields = ("_places", "_constraint")
+    pytree_aux_fields = ("_places", "_constraint", "_alike", "_shapes")
 
     def __init__(self, pieces: Sequence[Piece], shape: tuple[int, ...], constraint: Constraint):
         self._places = tuple(tuple(map(int, np.ravel(piece.places))) for piece in pieces)
         self._distributions = tuple(piece.distribution for piece in pieces)
+        self._alike = len(pieces) == 1 and pieces[0].alike
         self._constraint = constraints.independent(constraint, len(shape) - constraint.event_dim)
         self._shapes = tuple(piece.places.shape for piece in pieces)
         known = [d.batch_shape for d in self._distributions if d is not None]
@@ -58,6 +62,11 @@ class Joined(Distribution):
         known = [each for each in self._distributions if each is not None]
         if len(known) < len(self._distributions):
             raise NotImplementedError("A flat prior cannot be drawn from.")
+        ordered = is_ordered(self._constraint)
+        if ordered and not self._alike:
+            raise NotImplementedError(
+                "Numbers in order can be drawn where all have one prior, not where it differs."
+            )
         shape = (*sample_shape, *self.batch_shape)
         flat = jnp.zeros((*shape, int(np.prod(self.event_shape))))
         keys = jax.random.split(key, len(self._places))
@@ -66,8 +75,7 @@ class Joined(Distribution):
             drawn = drawn.reshape(*shape, len(places)).astype(flat.dtype)
             flat = flat.at[..., np.asarray(places)].set(drawn)
         whole = flat.reshape(*shape, *self.event_shape)
-        is_ordered = isinstance(self._constraint, type(constraints.ordered_vector))
-        return jnp.sort(whole, axis=-1) if is_ordered else whole
+        return jnp.sort(whole, axis=-1) if ordered else whole
 
     def log_prob(self, value: Array) -> Array:
         """The sum of the pieces', minus infinity outside the constraint."""
