@@ -138,13 +138,13 @@ def test_interrupted(draws, monkeypatch):
 
 
 def test_chains_side_by_side(draws, monkeypatch):
-    """As an accelerator runs them: the same chains, whoever runs them."""
+    """As an accelerator runs them: the same chains, until rounding parts them."""
     posterior = draws.posterior
-    alone = lhx.sample(posterior, key=KEY, num=200, chains=3)
+    alone = lhx.sample(posterior, key=KEY, num=20, warmup=5, chains=3)
     monkeypatch.setattr(_sample.jax, "default_backend", lambda: "gpu")
-    beside = lhx.sample(posterior, key=KEY, num=200, chains=3)
+    beside = lhx.sample(posterior, key=KEY, num=20, warmup=5, chains=3)
     assert beside.natural.shape == alone.natural.shape
-    np.testing.assert_allclose(beside.natural[:, :20], alone.natural[:, :20], rtol=1e-6)
+    np.testing.assert_allclose(beside.natural, alone.natural, rtol=1e-6)
 
 
 def exact_schools():
