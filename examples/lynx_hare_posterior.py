@@ -35,7 +35,7 @@ def main() -> lhx.Draws:
     draws = lhx.sample(objective(), predictor(), data(), key=jax.random.key(0))
     print(draws)
     picture = Path("lynx_hare_posterior.png").resolve()
-    lhx.plot.posterior(draws).savefig(picture, dpi=120)
+    lhx.plot.posterior(draws).savefig(picture, dpi=72)
     print(f"The picture is at {picture}")
     return draws
 

@@ -382,7 +382,7 @@ def posterior(draws: Draws, *, names: Sequence[str] | None = None, most: int = 8
     count = len(chosen)
     side = max(1.6 * count, 4.0)
     figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots(count, count, sharex="col", squeeze=False)
+    axes: Any = figure.subplots(count, count, sharex="col", squeeze=False)
     for i, j in np.ndindex(count, count):
         if j > i:
             axes[i, j].remove()
@@ -390,6 +390,7 @@ def posterior(draws: Draws, *, names: Sequence[str] | None = None, most: int = 8
             _marginal(axes[i, i], flat[:, i])
         else:
             _pair(axes[i, j], flat[:, j], flat[:, i], diverging)
+            axes[i, j].tick_params(labelleft=j == 0)
     for i, name in enumerate(chosen):
         axes[-1, i].set_xlabel(name)
         if i:
@@ -413,5 +414,3 @@ def _pair(axis: "Axes", x: np.ndarray, y: np.ndarray, diverging: np.ndarray) -> 
     axis.plot(x[::step], y[::step], ".", color="C0", ms=1.5, alpha=0.3, rasterized=True)
     axis.plot(x[diverging], y[diverging], "x", color="C3", ms=4)
     axis.locator_params(nbins=3)
-    if not axis.get_subplotspec().is_first_col():
-        axis.tick_params(labelleft=False)
