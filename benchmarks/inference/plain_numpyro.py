@@ -1,7 +1,7 @@
 """The lynx-hare posterior as people write it in NumPyro, with a Diffrax solve inside.
 
-Run as a module it prints, as JSON, its bulk ESS, seconds and compile seconds with a dense and with a
-diagonal mass matrix. Chains start near the mode and run at the same time, on two devices of the
+Run as a module it prints, as JSON, its bulk ESS, seconds and compile seconds with a dense and with
+a diagonal mass matrix. Chains start near the mode and run at the same time, on two devices of the
 host; derivatives go forwards, since backwards Diffrax cannot be run on several devices under jax
 0.12.
 """
