@@ -62,8 +62,11 @@ LITTLE_OPTIMISED = {
     "test_information",
     "test_inputs",
     "test_marginal",
+    "test_numpyro_model",
+    "test_posterior",
     "test_residuals",
     "test_residuals_of_several",
+    "test_sample",
     "test_strategies",
 }
 

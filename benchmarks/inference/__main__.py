@@ -16,11 +16,12 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from benchmarks import parts  # noqa: E402
-from benchmarks.inference import coverage, profiles, theophylline  # noqa: E402
+from benchmarks.inference import coverage, nuts, profiles, theophylline  # noqa: E402
 
 PARTS: dict[str, parts.Part] = {
     "profiles": lambda given: profiles.run(),
     "coverage": lambda given: coverage.run(),
+    "nuts": lambda given: nuts.run(),
     "theophylline": lambda given: theophylline.run(given.pictures),
 }
 

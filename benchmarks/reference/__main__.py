@@ -20,6 +20,8 @@ from benchmarks.reference import (  # noqa: E402
     glm,
     nist_linear,
     nist_nonlinear,
+    ode,
+    posteriordb,
     quantile,
     r_nls,
     report,
@@ -32,6 +34,7 @@ _SUITES: dict[str, _Check] = {
     "glm": glm.check,
     "nist_linear": nist_linear.check,
     "nist_nonlinear": nist_nonlinear.check,
+    "posteriordb": posteriordb.check,
     "quantile": quantile.check,
     "r_nls": r_nls.check,
 }
@@ -77,6 +80,8 @@ def _identify(file: Path) -> tuple[str, str, Callable[[], Iterator[report.Row]] 
         return "-", file.stem, lambda: iter([report.unread(reason)])
     suite = str(fields.get("suite"))
     name = str(fields.get("name", file.stem))
+    if suite == "ode":  # whose data are in another file
+        return suite, name, lambda: _rows(lambda fields: ode.check(fields, file.parent), fields)
     if suite not in _SUITES:
         return suite, name, None
     return suite, name, lambda: _rows(_SUITES[suite], fields)

@@ -41,6 +41,7 @@ from .fits import cross_validate as cross_validate
 from .fits import fit as fit
 from .fits import multistart as multistart
 from .fits import path as path
+from .inference import Draws as Draws
 from .inference import Ensemble as Ensemble
 from .inference import bands as bands
 from .inference import bootstrap as bootstrap
@@ -50,7 +51,9 @@ from .inference import delta as delta
 from .inference import identify as identify
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
+from .inference import numpyro_model as numpyro_model
 from .inference import profile as profile
+from .inference import sample as sample
 from .inference import simulate_and_refit as simulate_and_refit
 from .inference import stack as stack
 from .inference import survivors as survivors

@@ -16,6 +16,7 @@ from ._deep_ensemble import DeepEnsemble as DeepEnsemble
 from ._deep_ensemble import deep_ensemble as deep_ensemble
 from ._delta import Derived as Derived
 from ._delta import delta as delta
+from ._draws import Draws as Draws
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import survivors as survivors
 from ._identify import identify as identify
@@ -26,12 +27,18 @@ from ._leave_one_out import PosteriorLoo as PosteriorLoo
 from ._leave_one_out import leave_one_out as leave_one_out
 from ._likelihood_ratio import LikelihoodRatio as LikelihoodRatio
 from ._likelihood_ratio import likelihood_ratio as likelihood_ratio
+from ._numpyro_model import draw as draw
+from ._numpyro_model import numpyro_model as numpyro_model
+from ._numpyro_model import observe as observe
+from ._posterior import Posterior as Posterior
+from ._predictive import prior_predictive as prior_predictive
 from ._predictive_mixture import PredictiveMixture as PredictiveMixture
 from ._profile import Interval as Interval
 from ._profile import Profile as Profile
 from ._profile import Profiles as Profiles
 from ._profile import profile as profile
 from ._refits import Refits as Refits
+from ._sample import sample as sample
 from ._simulate import simulate_and_refit as simulate_and_refit
 from ._simulated_refits import SimulatedRefits as SimulatedRefits
 from ._stacking import stack as stack

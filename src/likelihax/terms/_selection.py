@@ -46,7 +46,7 @@ def places(where: Where, tree: Any, term: str) -> np.ndarray:
             f"{term}: where cannot be applied to the predictor ({error}). It must select leaves "
             "or parts of them, for instance lambda p: p.model.coefficients[1:]."
         ) from error
-    arrays = [np.ravel(leaf) for leaf in jtu.tree_leaves(found) if isinstance(leaf, np.ndarray)]
+    arrays = [np.ravel(leaf) for leaf in jtu.tree_leaves(found) if is_places(leaf)]
     flat_places = np.concatenate(arrays) if arrays else np.zeros(0, int)
     if flat_places.size == 0:
         raise ValueError(
@@ -98,7 +98,12 @@ def _are_what_is_selected(where: Where, tree: Any, found: np.ndarray) -> bool:
 def count_selected(where: Where, tree: Any) -> int:
     """How many arrays are selected, `Parameter`s still in place or not."""
     leaves = jtu.tree_leaves(where(positions(tree)))
-    return sum(isinstance(leaf, np.ndarray) for leaf in leaves)
+    return sum(map(is_places, leaves))
+
+
+def is_places(leaf: Any) -> bool:
+    """Whether it is what `positions` has of an array, or of one number of it."""
+    return isinstance(leaf, np.ndarray | np.generic)
 
 
 def checked_weights(weights: Any, term: str) -> Array | None:
