@@ -12,8 +12,8 @@ from scipy import stats
 
 import likelihax as lhx
 from likelihax.fits import _many
-from likelihax.inference import _resampled
-from likelihax.inference._bootstrap import intervals_of
+from likelihax.inference._ensembles import _resampled
+from likelihax.inference._ensembles._bootstrap import intervals_of
 
 KEY = jax.random.key(11)
 

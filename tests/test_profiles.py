@@ -9,7 +9,7 @@ from numpyro.distributions import constraints
 from scipy import optimize, stats
 
 import likelihax as lhx
-from likelihax.inference import _pulled
+from likelihax.inference._profiles import _pulled
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ from jax import Array
 from scipy import stats
 
 import likelihax as lhx
-from likelihax.inference import _pulled, intervals
+from likelihax.inference import intervals
+from likelihax.inference._profiles import _pulled
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from scipy import integrate, stats
 from test_posterior import EFFECTS, ERRORS, Constant, exploding, line, schools
 
 import likelihax as lhx
-from likelihax.inference import _sample
+from likelihax.inference._posteriors import _sample
 from likelihax.terms import Flat, Prior
 
 # Each compiles samplers of its own.

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...fits import Fit
-from .._quantity import Quantity, Units
-from .._walk import Walk
+from .._profiles._quantity import Quantity, Units
+from .._profiles._walk import Walk
 
 
 class Ends(NamedTuple):

@@ -1,0 +1,1 @@
+"""Which model: criteria, nested pairs, values that were not fitted."""

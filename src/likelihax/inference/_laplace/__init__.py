@@ -1,0 +1,1 @@
+"""What the curvature at the estimates says of functions of them, and of predictions."""

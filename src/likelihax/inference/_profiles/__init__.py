@@ -1,0 +1,1 @@
+"""How far each number may be moved, the others following: walks outwards from the minimum."""
