@@ -7,6 +7,7 @@ import numpy as np
 from ..data import Experiments
 from ..fits import Fit
 from ..inference import individuals, typical
+from ._curves import curve_of
 from ._panels import grid, square
 
 if TYPE_CHECKING:
