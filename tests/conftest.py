@@ -64,6 +64,8 @@ LITTLE_OPTIMISED = {
     "test_marginal",
     "test_numpyro_model",
     "test_posterior",
+    "test_profiles",
+    "test_refits",
     "test_residuals",
     "test_residuals_of_several",
     "test_sample",

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -201,3 +202,11 @@ def test_worst_group_is_the_largest_of_the_means():
 def test_mistakes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_smooth_tail_of_losses_without_bound():
+    tail = CVaR(0.5, smoothing=0.1)
+    losses = jnp.asarray([1.0, 2.0, jnp.inf, jnp.inf, jnp.inf])
+    assert tail(losses) == jnp.inf
+    # The half that is the worst, to within rounding: the margin of the search is lost beside it.
+    np.testing.assert_allclose(tail(1e18 * jnp.asarray([1.0, 2.0, 3.0, 4.0])), 3.5e18, rtol=1e-12)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._result import RESULTS
 from ._method import AbstractMethod, Record, check_unscheduled, new_record
-from ._problem import Outcome, Problem
+from ._problem import Problem
 
 
 @final
@@ -57,7 +57,6 @@ class BFGS(AbstractMethod):
         before = eqx.combine(state, static)
         trial = before.y_eval
         outcome = problem.value_and_gradient(trial)
-        before = _scaled(before, record, trial, outcome)
 
         # Optimistix evaluates its function at the trial point only. This one has the value
         # and the gradient found there, so that failures are seen, and counted, out here.
@@ -89,20 +88,6 @@ class BFGS(AbstractMethod):
         scalar = eqx.filter_eval_shape(lambda: jnp.zeros((), theta.dtype))
         unused = lambda y, args: (jnp.zeros((), theta.dtype), None)
         return self._solver().init(unused, theta, None, {}, scalar, None, frozenset())
-
-
-def _scaled(state: Any, record: Record, trial: Array, outcome: Outcome) -> Any:
-    """At the first step that is taken, the curvature along it in the place of the identity.
-
-    J. Nocedal and S. Wright 2006, "Numerical optimization", equation 6.20.
-    """
-    step, change = trial - record.theta, outcome.gradient - record.gradient
-    along = step @ change
-    usable = (state.num_accepted_steps == 1) & jnp.isfinite(outcome.total) & (along > 0)
-    size = jnp.where(usable, along / jnp.where(usable, change @ change, 1.0), 1.0)
-    inverse = state.f_info.hessian_inv.pytree
-    scaled = jnp.where(usable, size * jnp.eye(step.size, dtype=step.dtype), inverse)
-    return eqx.tree_at(lambda s: s.f_info.hessian_inv.pytree, state, scaled)
 
 
 def _shortened(state: Any, first: Array, theta: Array) -> Any:

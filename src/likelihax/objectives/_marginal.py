@@ -366,3 +366,13 @@ def _slopes(
         lambda tangent: jax.jvp(of_rows, (rows,), (tangent,))[1]
     )(tangents)
     return slopes
+
+
+def joint(objective: AbstractObjective) -> AbstractObjective:
+    """The objective with nothing integrated out: each `Marginal` replaced by what is in it."""
+    if isinstance(objective, Marginal):
+        return objective.objective
+    if not isinstance(objective, WeightedSum):
+        return objective
+    each = [joint(part) for part in objective.parts]
+    return sum(weight * part for weight, part in zip(objective.weights, each, strict=True))

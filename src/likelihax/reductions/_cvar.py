@@ -110,6 +110,8 @@ class CVaR(AbstractReduction):
         low = jnp.min(jnp.where(counted, losses, jnp.inf), initial=jnp.inf)
         high = jnp.max(jnp.where(counted, losses, -jnp.inf), initial=-jnp.inf)
         low, high = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (low, high))
+        # What is infinite makes the whole so, wherever the threshold is; it must only exist.
+        losses = jnp.where(counted, losses, low)
 
         def more(threshold: Array, args: tuple[Array, Array]) -> Array:
             losses, mass = args
@@ -118,8 +120,10 @@ class CVaR(AbstractReduction):
 
         # Were all losses the same, the threshold would be this far from them.
         away = self.smoothing * math.log(self.level / (1 - self.level))
-        margin = self.smoothing + abs(away)
         eps = float(jnp.finfo(losses.dtype).eps)
+        # Beside losses so large that rounding would swallow it, as much as rounding can be.
+        largest = jnp.maximum(jnp.abs(low), jnp.abs(high))
+        margin = jnp.maximum(self.smoothing + abs(away), 8 * eps * largest)
         solver: Any = optx.Bisection
         found: Any = optx.root_find(
             more,

@@ -14,6 +14,7 @@ from ...fits import BFGS, Fit
 from ...fits._prepare import prepare
 from ...models import Solves
 from ...objectives import AbstractObjective, Evaluation, Unknowns, WeightedSum, as_sum, evaluated
+from ...objectives._marginal import joint
 from ...terms import Flat, Prior
 from ._non_centred import Standardised, marked, standardised, to_sampled, to_theta
 from ._priors import check_covered, check_density, check_supports, log_jacobian, stated_priors
@@ -95,8 +96,11 @@ class Posterior(eqx.Module):
 
     @classmethod
     def of(cls, fit: Fit, *, centred: bool = False) -> "Posterior":
-        """That of a fit's objective and data, with the predictor at its estimates."""
-        return cls(fit.objective, fit.predictor, fit.data, centred=centred)
+        """That of a fit's objective and data, with the predictor at its estimates.
+
+        What a `Marginal` objective integrates out is a part of the posterior again.
+        """
+        return cls(joint(fit.objective), fit.predictor, fit.data, centred=centred)
 
     def start(self) -> Float[Array, " size"]:
         """The predictor's present values as a sampled vector."""
