@@ -55,6 +55,7 @@ def as_a_user():
 LITTLE_OPTIMISED = {
     "test_bad_input",
     "test_bootstrap",
+    "test_calibration",
     "test_compare",
     "test_ensembles",
     "test_experiments",

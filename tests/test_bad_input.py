@@ -147,7 +147,7 @@ def test_unknown_options_name_the_known_ones(as_a_user):
     with pytest.raises(ValueError, match=r"objective 'nll' is neither"):
         fit_line(objective="nll")
     fit = fit_line()
-    with pytest.raises(ValueError, match='"observed" or "expected", not \'fisher\''):
+    with pytest.raises(ValueError, match='"observed", "expected" or "sandwich", not \'fisher\''):
         fit.covariance("fisher")
     with pytest.raises(ValueError, match='"sample" or "residual", not \'n\''):
         fit.standard_errors("expected", "n")

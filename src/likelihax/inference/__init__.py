@@ -28,12 +28,16 @@ from ._laplace._bands import Bands as Bands
 from ._laplace._bands import bands as bands
 from ._laplace._delta import Derived as Derived
 from ._laplace._delta import delta as delta
+from ._posteriors._calibration import Ranks as Ranks
+from ._posteriors._calibration import simulation_based_calibration as simulation_based_calibration
 from ._posteriors._draws import Draws as Draws
 from ._posteriors._numpyro_model import draw as draw
 from ._posteriors._numpyro_model import numpyro_model as numpyro_model
 from ._posteriors._numpyro_model import observe as observe
 from ._posteriors._posterior import Posterior as Posterior
 from ._posteriors._predictive import prior_predictive as prior_predictive
+from ._posteriors._predictive_check import PredictiveCheck as PredictiveCheck
+from ._posteriors._predictive_check import predictive_check as predictive_check
 from ._posteriors._sample import sample as sample
 from ._profiles._identify import identify as identify
 from ._profiles._profile import Interval as Interval
