@@ -321,6 +321,19 @@ def labels(tree: PyTree) -> tuple[Label, ...]:
     return tuple(_label(path, name, leaf) for (path, leaf), name in zip(found, names, strict=True))
 
 
+def by_name(named: Sequence[Label], flat: np.ndarray) -> dict[str, Any]:
+    """Numbers in the order of the labels, along the last axis, as one array for each name.
+
+    A single number, with no axes before, is a float.
+    """
+    ends = np.cumsum([len(label.elements) for label in named])[:-1]
+    found: dict[str, Any] = {}
+    for label, piece in zip(named, np.split(flat, ends, axis=-1), strict=True):
+        shaped = piece.reshape(*flat.shape[:-1], *label.shape)
+        found[label.name] = shaped if shaped.ndim else float(shaped)
+    return found
+
+
 def pack(tree: PyTree) -> Float[Array, " size"]:
     """The trainable leaves as one flat, unconstrained, unit-scaled vector."""
     pieces = [jnp.ravel(_to_unit(leaf)) for _, leaf in _trainable(tree)]

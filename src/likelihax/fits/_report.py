@@ -23,7 +23,16 @@ from .._information import (
     spread_of_hessian,
     spread_of_rows,
 )
-from .._parameters import Label, are_inside, natural, resolve, to_natural, unpack, with_values
+from .._parameters import (
+    Label,
+    are_inside,
+    by_name,
+    natural,
+    resolve,
+    to_natural,
+    unpack,
+    with_values,
+)
 from .._result import RESULTS, describe
 from ..objectives import NLL, AbstractObjective, Unknowns
 from ._curves import LearningCurves, curves_of
@@ -357,14 +366,7 @@ class Fit:
         return [label for label in self.labels if label.path.startswith("likelihood")]
 
     def _by_name(self, flat: np.ndarray) -> dict[str, Any]:
-        named = {}
-        offset = 0
-        for label in self.labels:
-            size = len(label.elements)
-            piece = flat[offset : offset + size].reshape(label.shape)
-            named[label.name] = float(piece) if label.shape == () else piece
-            offset += size
-        return named
+        return by_name(self.labels, flat)
 
 
 _unpack = eqx.filter_jit(unpack)

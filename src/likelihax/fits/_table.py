@@ -1,14 +1,13 @@
 """A fit as a table that a person likes to read, in a terminal and in a notebook."""
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .._rendering import render
 from .._result import RESULTS
 from ._problem import FORWARD_LIMIT
 from ._share import share_line
@@ -16,38 +15,18 @@ from ._share import share_line
 if TYPE_CHECKING:
     from ._report import Fit
 
-_WIDTH = 96
 # A leaf with more elements than this, a network's weights say, is summed up in one row.
 _LONGEST_LEAF = 16
 
 
 def text_table(fit: "Fit") -> str:
     """The table as plain text."""
-    return _render(fit, record=False)
+    return render(_headline(fit), _parameters(fit), *_account(fit), html=False)
 
 
 def html_table(fit: "Fit") -> str:
     """The table as HTML, for notebooks."""
-    return _render(fit, record=True)
-
-
-def _render(fit: "Fit", record: bool) -> str:
-    out = io.StringIO()
-    # Told what it is writing to, or inside a notebook it would show the table by itself.
-    console = Console(
-        file=out,
-        width=_WIDTH,
-        record=record,
-        highlight=False,
-        markup=False,
-        force_jupyter=False,
-        force_terminal=False,
-    )
-    console.print(Group(_headline(fit), _parameters(fit), *_account(fit)))
-    if not record:
-        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
-    form = '<pre style="line-height:1.25;font-family:monospace">{code}</pre>'
-    return console.export_html(inline_styles=True, code_format=form)
+    return render(_headline(fit), _parameters(fit), *_account(fit), html=True)
 
 
 def _headline(fit: "Fit") -> Text:

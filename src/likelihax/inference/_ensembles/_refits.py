@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array
 
-from ..._parameters import Label, is_parameter, natural, unpack
+from ..._parameters import Label, by_name, is_parameter, natural, unpack
 from ..._progress import Progress
 from ..._result import name_of
 from ...fits import AbstractMethod, Fit, Problem
@@ -99,14 +99,7 @@ class Refits:
 
     def by_name(self, estimates: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of numbers in the order of `labels`, as one array for each name."""
-        named = {}
-        offset = 0
-        for label in self.labels:
-            size = len(label.elements)
-            piece = estimates[..., offset : offset + size]
-            named[label.name] = piece.reshape((*estimates.shape[:-1], *label.shape))
-            offset += size
-        return named
+        return by_name(self.labels, estimates)
 
 
 def refits(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..._parameters import Label, trainable_values, with_values
+from ..._parameters import Label, by_name, trainable_values, with_values
 from ...objectives import Unknowns
 from ._chain import Drawn
 from ._draws_table import html_table, text_table
@@ -98,13 +98,7 @@ class Draws:
     @cached_property
     def values(self) -> dict[str, np.ndarray]:
         """The draws by name, in natural units, shape `(chains, draws, *shape)`."""
-        found, offset = {}, 0
-        for label in self.labels:
-            size = len(label.elements)
-            piece = self.natural[..., offset : offset + size]
-            found[label.name] = piece.reshape(*piece.shape[:2], *label.shape)
-            offset += size
-        return found
+        return by_name(self.labels, self.natural)
 
     @property
     def mean(self) -> dict[str, Any]:
@@ -266,13 +260,7 @@ class Draws:
         return np.array([measure(self.natural[..., i]) for i in numbers])
 
     def _by_name(self, flat: np.ndarray) -> dict[str, Any]:
-        named, offset = {}, 0
-        for label in self.labels:
-            size = len(label.elements)
-            piece = flat[offset : offset + size].reshape(label.shape)
-            named[label.name] = float(piece) if label.shape == () else piece
-            offset += size
-        return named
+        return by_name(self.labels, flat)
 
 
 # Vehtari et al. 2021 ask for an R-hat below 1.01, and for 100 effective draws a chain.

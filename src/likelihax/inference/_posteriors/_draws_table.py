@@ -1,46 +1,27 @@
 """Draws as a table that a person likes to read, in a terminal and in a notebook."""
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+
+from ..._rendering import render
 
 if TYPE_CHECKING:
     from ._draws import Draws
 
-_WIDTH = 96
 _LONGEST_LEAF = 16
 
 
 def text_table(draws: "Draws") -> str:
     """The table as plain text."""
-    return _render(draws, record=False)
+    return render(_headline(draws), _numbers(draws), *_account(draws), html=False)
 
 
 def html_table(draws: "Draws") -> str:
     """The table as HTML, for notebooks."""
-    return _render(draws, record=True)
-
-
-def _render(draws: "Draws", record: bool) -> str:
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=_WIDTH,
-        record=record,
-        highlight=False,
-        markup=False,
-        force_jupyter=False,
-        force_terminal=False,
-    )
-    console.print(Group(_headline(draws), _numbers(draws), *_account(draws)))
-    if not record:
-        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
-    form = '<pre style="line-height:1.25;font-family:monospace">{code}</pre>'
-    return console.export_html(inline_styles=True, code_format=form)
+    return render(_headline(draws), _numbers(draws), *_account(draws), html=True)
 
 
 def _headline(draws: "Draws") -> Text:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from ..._parameters import natural, unpack
+from ..._parameters import by_name, natural, unpack
 from ..._progress import Progress
 from ...fits import Fit, Problem
 from .._checks import check_fit, check_level
@@ -130,13 +130,7 @@ class Profile:
     def estimates(self) -> dict[str, np.ndarray]:
         """All fitted numbers along the profile, by name, natural; the first axis is `values`'."""
         flat = np.asarray(_naturals(jnp.asarray(self.thetas), self.problem.unknowns))
-        named, offset = {}, 0
-        for label in self.problem.unknowns.labels():
-            size = len(label.elements)
-            piece = flat[:, offset : offset + size]
-            named[label.name] = piece.reshape(-1, *label.shape)
-            offset += size
-        return named
+        return by_name(self.problem.unknowns.labels(), flat)
 
     def predictor(self, which: int) -> Any:
         """The predictor at one of `values`."""

@@ -1,20 +1,19 @@
 """Profiles and refits as tables that a person likes to read."""
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+
+from ..._rendering import render
 
 if TYPE_CHECKING:
     from .._simulation._simulated_refits import SimulatedRefits
     from ._profile import Profile, Profiles
 
-_WIDTH = 110
 _SMALL = "by the chi-square, as for many data; simulate_and_refit says what they cover for these"
 _CORRECTED = "by the chi-square times the Bartlett factor that was found by simulation"
 
@@ -122,20 +121,5 @@ def rendered(
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    out = io.StringIO()
-    # Told what it is writing to, or inside a notebook it would show the table by itself.
-    console = Console(
-        file=out,
-        width=_WIDTH,
-        record=html,
-        highlight=False,
-        markup=False,
-        force_jupyter=False,
-        force_terminal=False,
-    )
     below = [Text(line, style="dim") for line in lines]
-    console.print(Group(Text(title, style="bold"), table, *below))
-    if not html:
-        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
-    form = '<pre style="line-height:1.25;font-family:monospace">{code}</pre>'
-    return console.export_html(inline_styles=True, code_format=form)
+    return render(Text(title, style="bold"), table, *below, html=html)
