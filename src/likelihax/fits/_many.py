@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
+from threading import Event as Signal  # as a type, where tests replace what makes one
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -82,14 +83,14 @@ class OnThreads(AbstractRunner):
         """See `AbstractRunner`; what was under way when the user interrupted ends there."""
         found: dict[int, Ran] = {}
 
-        def one(which: int, stop: Event) -> None:
+        def one(which: int, stop: Signal) -> None:
             found[which] = self._one(starts, which, stop)
 
         glance = lambda: watch(list(found.values()))
         interrupted = share_out(one, list(which), self._workers, glance)
         return {i: _ended(ran) for i, ran in found.items()}, interrupted
 
-    def _one(self, starts: Candidates, which: int, stop: Event) -> Ran:
+    def _one(self, starts: Candidates, which: int, stop: Signal) -> Ran:
         arrays = list(self._arrays)
         for place, array in zip(starts.places, starts.arrays(which), strict=True):
             arrays[self._before + place] = array
@@ -102,7 +103,7 @@ class OnThreads(AbstractRunner):
 
 
 def share_out(
-    work: Callable[[Any, Event], None],
+    work: Callable[[Any, Signal], None],
     tasks: Sequence[Any],
     workers: int,
     glance: Callable[[], None],
