@@ -329,7 +329,7 @@ def by_name(named: Sequence[Label], flat: np.ndarray) -> dict[str, Any]:
     ends = np.cumsum([len(label.elements) for label in named])[:-1]
     found: dict[str, Any] = {}
     for label, piece in zip(named, np.split(flat, ends, axis=-1), strict=True):
-        shaped = piece.reshape(*flat.shape[:-1], *label.shape)
+        shaped = piece.reshape((*flat.shape[:-1], *label.shape))
         found[label.name] = shaped if shaped.ndim else float(shaped)
     return found
 

@@ -374,5 +374,11 @@ def joint(objective: AbstractObjective) -> AbstractObjective:
         return objective.objective
     if not isinstance(objective, WeightedSum):
         return objective
-    each = [joint(part) for part in objective.parts]
-    return sum(weight * part for weight, part in zip(objective.weights, each, strict=True))
+    if not any(isinstance(part, Marginal) for part in objective.parts):
+        return objective
+    each = [
+        as_sum(resolve(joint(part))).scaled(resolve(weight))
+        for part, weight in zip(objective.parts, objective.weights, strict=True)
+    ]
+    parts = sum((one.parts for one in each), ())
+    return WeightedSum(parts, sum((one.weights for one in each), ()))
