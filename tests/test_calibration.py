@@ -84,6 +84,10 @@ def test_predictive_check_counts_draws():
     assert len(found.replicated["first"]) == 9
     # Of 0 to 8, six are above 2 and one ties; eight are above 0 and one ties.
     assert found.p_values == {"largest": 6.5 / 9, "first": 8.5 / 9}
+    assert (
+        predictive_check(draws.reshape(2, 5, 6), DATA).p_values
+        == predictive_check(draws, DATA).p_values
+    )
     usual = predictive_check(draws, DATA)
     np.testing.assert_allclose(usual.observed["sd"], np.std([0.0, 1.0, 2.0, -1.0, 0.5]))
     assert "predicted, 95 %" in str(usual)

@@ -99,7 +99,8 @@ class Refits:
 
     def by_name(self, estimates: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of numbers in the order of `labels`, as one array for each name."""
-        return by_name(self.labels, estimates)
+        named = by_name(self.labels, estimates)
+        return {name: np.asarray(numbers) for name, numbers in named.items()}
 
 
 def refits(

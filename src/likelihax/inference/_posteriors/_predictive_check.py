@@ -58,7 +58,7 @@ def predictive_check(
 
     **Arguments:**
 
-    - `replicated`: draws of all values, shape `(draws, *values.shape)`: from
+    - `replicated`: draws of all values, shape `(..., draws, *values.shape)`: from
         `Draws.posterior_predictive`, or `prior_predictive`.
     - `data`: what was measured.
     - `statistics`: by name functions from the values, an array with NaN where nothing was
@@ -68,11 +68,13 @@ def predictive_check(
     Raises `ValueError` for draws of another shape, and where none could be solved.
     """
     draws, values = np.asarray(replicated), np.asarray(data.values)
-    if draws.shape[1:] != values.shape or not len(draws):
+    before = draws.ndim - values.ndim
+    if before < 1 or draws.shape[before:] != values.shape or not draws.size:
         raise ValueError(
             f"predictive_check: draws of shape {draws.shape} for values of shape {values.shape}: "
             "give (draws, *values.shape), as prior_predictive and posterior_predictive return."
         )
+    draws = draws.reshape(-1, *values.shape)
     observed = np.asarray(data.observed)
     usable = np.all(np.isfinite(np.where(observed, draws, 0.0)), axis=tuple(range(1, draws.ndim)))
     if not np.any(usable):
