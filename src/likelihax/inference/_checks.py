@@ -25,5 +25,5 @@ def check_fit(fit: object, whose: str) -> None:
 
 def check_level(level: float, whose: str) -> None:
     """Raises `ValueError` where a level is no probability."""
-    if not (np.isscalar(level) and 0 < level < 1):
+    if np.ndim(level) or not 0 < level < 1:
         raise ValueError(f"{whose}: the level must be in (0, 1), got {level!r}.")

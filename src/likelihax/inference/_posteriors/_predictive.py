@@ -33,9 +33,9 @@ def pointwise(posterior: Posterior, z: Any) -> np.ndarray:
     if not nlls:
         raise ValueError("There is no NLL in the objective, and so no likelihood of single values.")
     found = np.asarray(_elementwise(jnp.asarray(z), posterior))
-    measured = np.asarray(posterior.data.observed)
+    measured: np.ndarray = np.asarray(posterior.data.observed)
     if found.shape[1:] != measured.shape:  # a vector counts as one value
-        measured = measured.all(axis=-1)
+        measured = np.asarray(measured.all(axis=-1))
     return found[:, measured]
 
 
