@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._keys import check_key
 from .._parameters import map_nodes, nodes_of
 from .._progress import Progress
 from .._result import name_of
@@ -239,18 +238,9 @@ def _drawn(
         raise ValueError(f"multistart: num, how many starts to draw, must be 1 or more, got {num}.")
     if key is None:
         raise ValueError("multistart: the starts are drawn at random: give key=jax.random.key(0).")
-    if not _is_key(key):
-        raise ValueError(f"multistart: {key!r} is no JAX random key: give key=jax.random.key(0).")
+    check_key(key, "multistart")
     draws.check(problem.unknowns)
     return Drawn(draws, problem, num, key)
-
-
-def _is_key(key: Any) -> bool:
-    if not isinstance(key, jax.Array):
-        return False
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key.shape == ()
-    return key.dtype == jnp.uint32 and key.ndim == 1
 
 
 def _listed(

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..._keys import check_key
 from ..._parameters import resolve
 from ...data import Dataset
 from ...fits import Fit
-from .._keys import check_key
 from ._ensemble import Ensemble
 from ._refits import Refits, in_natural_units, on_data, refits, with_objectives
 from ._resampled import case_counts, number_of_cases, reweighted, simulated, simulated_residuals
@@ -174,7 +173,7 @@ def bootstrap(
     else:
         draw = simulated if kind == "parametric" else simulated_residuals
         values = draw(fit, num, key)
-        put = lambda each: eqx.tree_at(lambda d: d.values, fit.data, each)
+        put = fit.data.with_values
         problems = on_data(fit, [put(each) for each in values])
     found = refits(fit.method, problems, workers=workers, progress=progress, label="bootstrap")
     return Bootstrap(fit, kind, found, workers)

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from ..._keys import check_key
 from ..._parameters import map_nodes, nodes_of
 from ..._predictor import Predictor
 from ...fits import AbstractMethod, Fit, Problem
 from ...fits._prepare import prepare
 from ...models import AbstractSimulator
 from ...objectives import AbstractObjective
-from .._keys import check_key
 from ._ensemble import Ensemble
 from ._refits import Refits, refits
 

@@ -4,20 +4,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpyro import handlers
 
+from ..._keys import check_key
 from ..._parameters import trainable_values
 from ..._progress import Progress
 from ..._result import RESULTS
 from ...data import AbstractData
 from ...objectives import AbstractObjective, Unknowns
 from ...objectives._objective import varied
-from .._keys import check_key
 from ._numpyro_model import draw
 from ._posterior import Posterior
 from ._priors import check_proper, stated_priors
@@ -194,4 +193,4 @@ def _simulated(
 def _measured(data: AbstractData, values: Array) -> AbstractData:
     """The data, what was measured replaced by what was simulated."""
     kept = jnp.where(data.observed, values, data.values)
-    return eqx.tree_at(lambda each: each.values, data, kept)
+    return data.with_values(kept)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
@@ -131,13 +130,9 @@ class Observation(Distribution):
 
     def _log_likelihood(self, predictor: Any, value: Array) -> Array:
         values = jnp.asarray(value, self._data.values.dtype)
-        data = _with_values(self._data, values)
+        data = self._data.with_values(values)
         total = resolve(self._nll).evaluate(resolve(predictor), data).total
         return -jnp.where(jnp.isnan(total), jnp.inf, total)
-
-
-def _with_values(data: Any, values: Array) -> Any:
-    return eqx.tree_at(lambda data: data.values, data, values)
 
 
 def batch_shape_of(tree: Any) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,7 +92,7 @@ def _look(
     of: Numbers, unknowns: Unknowns, data: Any, values: Any, theta: Float[Array, " size"]
 ) -> tuple[Array, Array, Array, Array]:
     if values is not None:
-        data = with_data_values(data, values)
+        data = data.with_values(values)
     # Second derivatives only go forwards through a solver, whatever the fit itself did.
     unknowns = map_nodes(AbstractSimulator, lambda node: node.differentiated("forward"), unknowns)
     total = lambda vector: unpack(vector, unknowns).evaluate(data).total
@@ -102,11 +101,6 @@ def _look(
     if theta.size <= _DENSE_LIMIT:
         hessian = jax.jacfwd(jax.jacfwd(total))(theta)
     return total(theta), numbers(theta), jax.jacfwd(numbers)(theta), hessian
-
-
-def with_data_values(data: Any, values: Any) -> Any:
-    """The same data, other values measured; traceable."""
-    return eqx.tree_at(lambda each: each.values, data, values)
 
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:

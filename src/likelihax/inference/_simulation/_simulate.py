@@ -23,7 +23,7 @@ from ...fits._method import AbstractMethod
 from ...fits._prepare import prepare
 from ...objectives import NLL, AbstractObjective
 from .._checks import check_fit, check_level
-from .._profiles._local import Local, Look, with_data_values
+from .._profiles._local import Local, Look
 from .._profiles._pulled import Pulled, Request, Steps, converged, method_for
 from .._profiles._quantity import FittedNumbers, Quantity, Units, fitted_numbers, measure_of, one_of
 from .._profiles._walk import Walk
@@ -97,7 +97,7 @@ class _Refit:
                 roots[quantity.which] = yield from self._root(quantity, local)
         natural, slopes = shared.units.all(local.numbers)
         errors = np.abs(slopes) * [local.known_error(quantity) for quantity in shared.quantities]
-        data = with_data_values(shared.problem.data, jnp.asarray(self.values))
+        data = shared.problem.data.with_values(jnp.asarray(self.values))
         fit = Fit(replace(shared.problem, data=data), shared.method, record, 0.0, 0.0)
         estimated = Estimated(
             fit,
