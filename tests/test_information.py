@@ -187,6 +187,18 @@ def test_bands_of_what_is_not_determined(product):
     assert np.all(np.isfinite(lhx.bands(fit).upper))
 
 
+def test_bands_where_nothing_was_measured_are_infinite():
+    # The second weight was never seen at work: its column is zero.
+    rows = np.column_stack([np.ones(4), np.zeros(4)])
+    predictor = lhx.Predictor(Rows(jnp.zeros(2)), lhx.likelihoods.Normal(0.5))
+    fit = lhx.fit(lhx.NLL(), predictor, lhx.Dataset(rows, np.array([1.0, 2.0, 1.5, 1.5])))
+    found = lhx.bands(fit, np.array([[1.0, 0.0], [1.0, 1.0]]))
+    half = stats.norm.ppf(0.975) * 0.5 / np.sqrt(4)
+    np.testing.assert_allclose(found.mean_upper[0], 1.5 + half, rtol=2e-3)
+    assert found.mean_lower[1] == found.lower[1] == -np.inf
+    assert found.mean_upper[1] == found.upper[1] == np.inf
+
+
 @pytest.mark.usefixtures("as_a_user")
 def test_bands_are_asked_for_wrongly(line):
     with pytest.raises(ValueError, match=r"the level must be in \(0, 1\), got 95"):

@@ -3,8 +3,10 @@
 import abc
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cached_property
 from threading import Event
 from threading import Event as Signal  # as a type, where tests replace what makes one
 from typing import Any, NamedTuple, final
@@ -13,10 +15,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jaxtyping import Array
 
 from .._compile import compiled
-from .._result import RESULTS
+from .._result import RESULTS, name_of
 from ._candidates import AbstractSource, Candidates, put
 from ._loop import before_any_step, chunks, compile_loop, take_steps
 from ._method import AbstractMethod, Record
@@ -31,6 +34,32 @@ class Ran(NamedTuple):
 
     record: Record
     seconds: float
+
+
+class AbstractRuns(abc.ABC):
+    """What there is to say of many runs, whatever they are for.
+
+    **Attributes:**
+
+    - `runs`: their accounts.
+    """
+
+    runs: tuple[Ran, ...]
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """The objective at the end of each fit, shape `(fits,)`; infinite where none began."""
+        return np.array([float(ran.record.total) for ran in self.runs])
+
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """How each fit ended: `"successful"`, `"runaway"` and so on, the names in `RESULTS`."""
+        return tuple(name_of(ran.record.result) for ran in self.runs)
+
+    @cached_property
+    def endings(self) -> dict[str, int]:
+        """How many fits ended in each way, the most frequent first."""
+        return dict(Counter(self.results).most_common())
 
 
 # Called now and then with the runs of this call that have ended.

@@ -1,7 +1,6 @@
 """Many fits of one problem, each from another start."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,12 +12,11 @@ from jaxtyping import Array
 from .._keys import check_key
 from .._parameters import map_nodes, nodes_of
 from .._progress import Progress
-from .._result import name_of
 from ..models import AbstractSimulator
 from ..objectives import AbstractObjective
 from ._candidates import AbstractSource, Candidates, Drawn, Listed, strong
 from ._draws import AbstractDraws
-from ._many import Ran, runner
+from ._many import AbstractRuns, Ran, runner
 from ._method import AbstractMethod
 from ._optima import SAME_TOTAL, group
 from ._prepare import prepare
@@ -56,7 +54,7 @@ class Optimum:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MultiStart:
+class MultiStart(AbstractRuns):
     """The fits from many starts. `print(found)` shows the optima that they found as a table.
 
     **Attributes:**
@@ -83,21 +81,6 @@ class MultiStart:
         Their `compile_seconds` are 0: one compilation served them all.
         """
         return tuple(self._fit(i) for i in range(len(self.runs)))
-
-    @cached_property
-    def totals(self) -> np.ndarray:
-        """The objective at the end of each fit, shape `(fits,)`; infinite where none began."""
-        return np.array([float(ran.record.total) for ran in self.runs])
-
-    @cached_property
-    def results(self) -> tuple[str, ...]:
-        """How each fit ended: `"successful"`, `"runaway"` and so on, the names in `RESULTS`."""
-        return tuple(name_of(ran.record.result) for ran in self.runs)
-
-    @cached_property
-    def endings(self) -> dict[str, int]:
-        """How many fits ended in each way, the most frequent first."""
-        return dict(Counter(self.results).most_common())
 
     @cached_property
     def optima(self) -> tuple[Optimum, ...]:

@@ -1,7 +1,6 @@
 """One fit again and again, on other data or from other starts, with one compilation."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,17 +15,16 @@ from jaxtyping import Array
 
 from ..._parameters import Label, by_name, is_parameter, natural, unpack
 from ..._progress import Progress
-from ..._result import name_of
 from ...fits import AbstractMethod, Fit, Problem
 from ...fits._candidates import AbstractSource, Candidates
-from ...fits._many import Ran, runner
+from ...fits._many import AbstractRuns, Ran, runner
 from ...fits._search import Search
 from ...objectives import Unknowns
 from ._ensemble import Stacked, alike
 
 
 @dataclass(frozen=True, eq=False)
-class Refits:
+class Refits(AbstractRuns):
     """Many fits of problems that are built alike.
 
     **Attributes:**
@@ -47,24 +45,9 @@ class Refits:
         return len(self.runs)
 
     @cached_property
-    def results(self) -> tuple[str, ...]:
-        """How each fit ended: `"successful"`, `"runaway"` and so on, the names in `RESULTS`."""
-        return tuple(name_of(ran.record.result) for ran in self.runs)
-
-    @cached_property
-    def endings(self) -> dict[str, int]:
-        """How many ended in each way, the most frequent first."""
-        return dict(Counter(self.results).most_common())
-
-    @cached_property
     def converged(self) -> np.ndarray:
         """Which converged, shape `(fits,)`."""
         return np.array(self.results) == "successful"
-
-    @cached_property
-    def totals(self) -> np.ndarray:
-        """The objective at the end of each, shape `(fits,)`."""
-        return np.array([float(ran.record.total) for ran in self.runs])
 
     def fit(self, which: int) -> Fit:
         """One of them."""
