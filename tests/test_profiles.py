@@ -248,6 +248,9 @@ def test_one_sided_where_the_beginning_was_missed():
     np.testing.assert_allclose(rate.rises[-1], saturated, atol=1e-5)
     assert rate.values[-1] > 1e5
     assert "rises by" in repr(found)
+    # A plateau half a per cent below the limit is not across it.
+    level = float(stats.chi2.cdf(2.01 * saturated, 1))
+    assert lhx.profile(fit, "rate", level=level)["rate"].verdict == "one-sided"
     # The other end of a time is that of the rate; how fast it may be is a time of zero.
     time = lhx.profile(fit, lambda p: 1.0 / p.model.rate)["function"]
     assert time.verdict == "one-sided"

@@ -294,7 +294,9 @@ class Walk:
             a, b = self.points[place - 1 : place + 1]
             return self.crossing_between(a, b, root)
         last = self.points[-1]
-        if len(self.points) > 1 and last.root >= (1 - _NEAR) * root and last.slope > 0:
+        # Only a walk that ended since this was near enough: on a plateau, near is not across.
+        near = self.end == "crossed" and last.root >= (1 - _NEAR) * root
+        if len(self.points) > 1 and near and last.slope > 0:
             return last.at + self.side * self._pace(last) * (root - last.root)
         return None
 
