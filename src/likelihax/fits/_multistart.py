@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,16 +10,14 @@ import numpy as np
 from jaxtyping import Array
 
 from .._keys import check_key
-from .._parameters import map_nodes, nodes_of
 from .._progress import Progress
-from ..models import AbstractSimulator
 from ..objectives import AbstractObjective
 from ._candidates import AbstractSource, Candidates, Drawn, Listed, strong
 from ._draws import AbstractDraws
 from ._many import AbstractRuns, Ran, runner
 from ._method import AbstractMethod
 from ._optima import SAME_TOTAL, group
-from ._prepare import prepare
+from ._prepare import prepare, solved_like
 from ._problem import Problem
 from ._report import Fit
 from ._search import Search
@@ -244,17 +242,10 @@ def _listed(
     problems = []
     for i, start in enumerate(starts):
         try:
-            problems.append(_solved_like(problem, strong(prepared(start)[1])))
+            problems.append(solved_like(problem, strong(prepared(start)[1])))
         except ValueError as error:
             raise ValueError(f"multistart: starts[{i}]: {error}") from error
     return Listed(problem, problems)
-
-
-def _solved_like(problem: Problem, start: Problem) -> Problem:
-    """A start's problem, its solvers those chosen at the given predictor: all share one code."""
-    chosen = iter(nodes_of(AbstractSimulator, problem.unknowns))
-    like = lambda node: node.solved_like(next(chosen, node))
-    return replace(start, unknowns=map_nodes(AbstractSimulator, like, start.unknowns))
 
 
 def _too_few(search: Search, source: AbstractSource) -> str:

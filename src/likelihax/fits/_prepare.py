@@ -1,12 +1,13 @@
 """What is settled before anything is evaluated: checks, derivatives, and the method."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax.tree_util as jtu
 from jaxtyping import Array
 
-from .._parameters import map_nodes, select_parameters
+from .._parameters import map_nodes, nodes_of, select_parameters
 from ..data import AbstractData
 from ..models import AbstractSimulator
 from ..objectives import AbstractObjective, ScalarObjective, Unknowns
@@ -53,6 +54,13 @@ def prepare(
     method = _choose(method, problem, size)
     method.check(problem)
     return method, problem
+
+
+def solved_like(first: Problem, problem: Problem) -> Problem:
+    """A problem with its solvers chosen as those of the first: all share one code."""
+    chosen = iter(nodes_of(AbstractSimulator, first.unknowns))
+    like = lambda node: node.solved_like(next(chosen, node))
+    return replace(problem, unknowns=map_nodes(AbstractSimulator, like, problem.unknowns))
 
 
 def _probed(model: AbstractSimulator, data: AbstractData) -> AbstractSimulator:

@@ -1,7 +1,7 @@
 """Networks from different beginnings, fitted to the same data at the same time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,11 +10,9 @@ import numpy as np
 from jaxtyping import Array
 
 from ..._keys import check_key
-from ..._parameters import map_nodes, nodes_of
 from ..._predictor import Predictor
 from ...fits import AbstractMethod, Fit, Problem
-from ...fits._prepare import prepare
-from ...models import AbstractSimulator
+from ...fits._prepare import prepare, solved_like
 from ...objectives import AbstractObjective
 from ._ensemble import Ensemble
 from ._refits import Refits, refits
@@ -118,15 +116,8 @@ def deep_ensemble(
     problems: list[Problem] = []
     for each in jax.random.split(key, num):
         method, problem = prepare(objective, make_predictor(each), data, method)
-        problems.append(_solved_like(problems[0], problem) if problems else problem)
+        problems.append(solved_like(problems[0], problem) if problems else problem)
     assert method is not None
     return DeepEnsemble(
         refits(method, problems, workers=workers, progress=progress, label="deep_ensemble")
     )
-
-
-def _solved_like(first: Problem, problem: Problem) -> Problem:
-    """A problem with its solvers chosen as those of the first: all share one code."""
-    chosen = iter(nodes_of(AbstractSimulator, first.unknowns))
-    like = lambda node: node.solved_like(next(chosen, node))
-    return replace(problem, unknowns=map_nodes(AbstractSimulator, like, problem.unknowns))

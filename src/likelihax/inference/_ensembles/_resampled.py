@@ -1,6 +1,5 @@
 """Data as they might have been: cases drawn again, values simulated from a fit."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from ...likelihoods import IntervalCensored
 from ...objectives import NLL, AbstractObjective, WeightedSum, as_sum
 from ...objectives._nll import _measured
 from ...terms import L2, AbstractPenalty, Prior
+from .._simulated_values import simulated_values
 
 # What is said of the parameters alone and does not know the rows.
 _OF_PARAMETERS = (Prior, AbstractPenalty, L2)
@@ -99,7 +99,7 @@ def _cases(fit: Fit) -> np.ndarray:
 def simulated(fit: Fit, num: int, key: Array) -> Array:
     """Values drawn from the fitted likelihood, shape `(num, *values.shape)`."""
     data = _simulable(fit)
-    drawn = _sampled(fit.predictor, data, key, num)
+    drawn = simulated_values(fit.predictor, data, key, num)
     return _checked(fit, jnp.asarray(drawn, data.values.dtype), "parametric")
 
 
@@ -153,10 +153,3 @@ def _checked(fit: Fit, values: Array, kind: str) -> Array:
         raise ValueError(f"bootstrap: {kind}: some of the simulated values are not finite.")
     fit.predictor.likelihood.check_support(np.asarray(values), f"bootstrap: {kind}")
     return values
-
-
-@eqx.filter_jit
-def _sampled(predictor: Predictor, data: AbstractData, key: Array, num: int) -> Array:
-    distribution = resolve(predictor).predictive(data)
-    drawn: Array = jax.vmap(distribution.sample)(jax.random.split(key, num))
-    return drawn

@@ -6,14 +6,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from scipy.special import ndtri
 
-from ..._parameters import pack, resolve
+from ..._parameters import pack
 from ..._predictor import Predictor
 from ..._progress import Progress
 from ..._result import name_of
@@ -27,6 +26,7 @@ from .._profiles._local import Local, Look
 from .._profiles._pulled import Pulled, Request, Steps, converged, method_for
 from .._profiles._quantity import FittedNumbers, Quantity, Units, fitted_numbers, measure_of, one_of
 from .._profiles._walk import Walk
+from .._simulated_values import simulated_values
 from ..intervals import (
     AbstractIntervals,
     Ends,
@@ -265,9 +265,8 @@ def _kinds(intervals: Sequence[str | AbstractIntervals]) -> tuple[AbstractInterv
 def _simulated(predictor: Predictor, problem: Problem, num: int, key: Array) -> np.ndarray:
     """Values of so many data sets, stand-ins where nothing was measured."""
     data, family = problem.data, type(predictor.likelihood).__name__
-    truth = predictor
     try:
-        drawn = np.asarray(_draw(truth, data, key, num))
+        drawn = np.asarray(simulated_values(predictor, data, key, num))
     except NotImplementedError:
         raise ValueError(
             f"simulate_and_refit: no values can be drawn from {family}, whose distribution has no "
@@ -287,13 +286,6 @@ def _simulated(predictor: Predictor, problem: Problem, num: int, key: Array) -> 
             "solved with these parameters?"
         )
     return np.where(observed[None], drawn.astype(given.dtype), given[None])
-
-
-@eqx.filter_jit
-def _draw(predictor: Predictor, data: AbstractData, key: Array, num: int) -> Array:
-    distribution = resolve(predictor).predictive(data)
-    # One key a data set: the first ones are the same however many there are.
-    return jax.vmap(lambda i: distribution.sample(jax.random.fold_in(key, i)))(jnp.arange(num))
 
 
 def _summed_up(
