@@ -1,6 +1,8 @@
 """What every test runs under: float64, no silent promotion, shapes and types checked."""
 
 import os
+import shutil
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -26,6 +28,28 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+_COMPILED = "JAX_COMPILATION_CACHE_DIR"
+
+
+def pytest_configure(config):
+    """One folder for what takes long to compile, for this run alone, shared by its workers.
+
+    The same fit stands in a page, an example and a test: it is compiled once.
+    """
+    if not hasattr(config, "workerinput") and _COMPILED not in os.environ:
+        config._compiled = os.environ[_COMPILED] = tempfile.mkdtemp(prefix="likelihax-compiled-")
+    jax.config.update("jax_compilation_cache_dir", os.environ[_COMPILED])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_unconfigure(config):
+    """Leaves nothing behind."""
+    if hasattr(config, "_compiled"):
+        shutil.rmtree(config._compiled, ignore_errors=True)
+        del os.environ[_COMPILED]
 
 
 @pytest.fixture
