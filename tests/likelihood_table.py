@@ -234,6 +234,29 @@ PLAIN = {
         (-7.3037, 0.2137, 0.9411, 4.031),
         domain=(-math.inf, 0.7, math.inf),
     ),
+    "normal_inverse_gamma": Row(
+        lambda loc, evidence, shape, rate: lk.NormalInverseGamma(
+            loc, evidence, predicted("log") if shape == predicted() else shape, rate
+        ),
+        {"loc": number(0.7), "evidence": amount(2.2), "shape": amount(1.4), "rate": amount(0.9)},
+        lambda y, loc, evidence, shape, rate: stats.t.logpdf(
+            y, 2 * shape, loc, np.sqrt(rate * (1 + evidence) / (shape * evidence))
+        ),
+        (-7.3037, 0.2137, 0.9411, 4.031),
+        domain=(-math.inf, 0.7, math.inf),
+    ),
+    "tied_evidence": Row(
+        lambda loc, evidence, rate: lk.NormalInverseGamma(loc, evidence, lk.tied(0.5), rate),
+        {"loc": number(0.7), "evidence": amount(2.2), "rate": amount(0.9)},
+        lambda y, loc, evidence, rate: stats.t.logpdf(
+            y,
+            2 + 0.5 * evidence,
+            loc,
+            np.sqrt(rate * (1 + evidence) / ((1 + 0.25 * evidence) * evidence)),
+        ),
+        (-7.3037, 0.2137, 0.9411, 4.031),
+        domain=(-math.inf, 0.7, math.inf),
+    ),
     "gamma": Row(
         lk.Gamma,
         {"mean": amount(1.7), "concentration": amount(2.5)},

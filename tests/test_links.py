@@ -82,6 +82,15 @@ CASES = {
         (-1.0,),
         (-1.0, 0.5),
     ),
+    "softplus": Case(
+        links.Softplus(),
+        lambda x: mp.log1p(mp.exp(x)),
+        (-20.0, 30.0),
+        (-900.0, -40.0, -20.5, -19.5, *MIDDLE, 30.0, 900.0),
+        (-900.0, -40.0, -20.5, -19.5, -3.0, -0.1, 0.5),
+        (),
+        (0.6, 30.0),
+    ),
     "sqrt": Case(
         links.Sqrt(),
         lambda x: x**2,
@@ -201,9 +210,27 @@ def test_a_prediction_at_the_edge_has_an_infinite_logarithm(link):
         (links.Log(), -1.0),
         (links.Logit(), 1.5),
         (links.Probit(), 1.5),
+        (links.Softplus(), -1.0),
+        (links.Softplus(least=1.0), 0.9),
         (links.Sqrt(), -1.0),
         (links.ComplementaryLogLog(), 1.5),
     ],
 )
 def test_a_parameter_outside_the_range_has_no_prediction(link, value):
     assert np.isnan(link.link(jnp.asarray(value)))
+
+
+def test_a_softplus_above_a_least_value():
+    link = links.Softplus(least=1.0)
+    x = jnp.array([-40.0, -1.0, 0.0, 3.0, 800.0])
+    expected = 1 + np.logaddexp(0, np.asarray(x))
+    np.testing.assert_allclose(link.inverse(x), expected, rtol=1e-15)
+    np.testing.assert_allclose(link.log(x), np.log(expected), rtol=1e-13, atol=1e-17)
+    np.testing.assert_allclose(link.link(link.inverse(x[1:])), x[1:], rtol=1e-13, atol=1e-13)
+    assert np.all(np.isnan(link.logit(x)))
+    share = links.Softplus(least=0.25)
+    p = np.asarray(share.inverse(x[:2]))
+    np.testing.assert_allclose(share.logit(x[:2]), np.log(p / (1 - p)), rtol=1e-13)
+    for least in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="Softplus: least must be 0 or more and finite"):
+            links.Softplus(least=least)

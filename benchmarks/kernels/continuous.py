@@ -55,6 +55,14 @@ def _dof(low: float, high: float, low_single: float, high_single: float, most: f
     return draw
 
 
+def _evidential(rng: np.random.Generator, count: int, dtype: np.dtype) -> tuple:
+    shape = log_uniform(rng, by_dtype(dtype, 1e-3, 0.51), by_dtype(dtype, 1e10, 1e6), count)
+    evidence = log_uniform(rng, 1e-6, 1e6, count)
+    loc, log_scale, y = locations(rng, count, dtype, by_dtype(dtype, 1e6, 1e4))
+    rate = 2 * log_scale.astype(float) + np.log(shape) - np.log1p(1 / evidence)
+    return loc, np.log(evidence), np.log(shape), rate, y
+
+
 def _gamma(rng: np.random.Generator, count: int, dtype: np.dtype) -> tuple:
     alpha = log_uniform(rng, 1e-3, by_dtype(dtype, 1e10, 1e6), count)
     mean = log_uniform(rng, 1e-6, 1e6, count)
@@ -110,6 +118,12 @@ def _as_normal(loc: mpf, log_scale: mpf, log_dof: mpf, y: mpf) -> mpf:
 
 def _student_t_peer(loc, log_scale, log_dof, y):
     return -dist.StudentT(jnp.exp(log_dof), loc, jnp.exp(log_scale)).log_prob(y)
+
+
+def _evidential_peer(loc, log_evidence, log_shape, log_rate, y):
+    evidence, shape, rate = jnp.exp(log_evidence), jnp.exp(log_shape), jnp.exp(log_rate)
+    scale = jnp.sqrt(rate * (1 + evidence) / (shape * evidence))
+    return -dist.StudentT(2 * shape, loc, scale).log_prob(y)
 
 
 def _gamma_peer(log_mean, log_concentration, y):
@@ -188,6 +202,14 @@ CASES = [
         _STUDENT_T,
         _as_normal,
         _student_t_peer,
+    ),
+    Case(
+        "NormalInverseGamma",
+        ("loc", "log_evidence", "log_shape", "log_rate", "y"),
+        _evidential,
+        of(likelihoods.NormalInverseGamma()),
+        textbook.normal_inverse_gamma,
+        _evidential_peer,
     ),
     Case(
         "Gamma",

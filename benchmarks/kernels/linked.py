@@ -41,6 +41,12 @@ def _above_one(rng: np.random.Generator, count: int, dtype: np.dtype) -> tuple:
     return (1 + log_uniform(rng, least, most, count),)
 
 
+def _below_half(rng: np.random.Generator, count: int, dtype: np.dtype) -> tuple:
+    """A bit below where a softplus is one, and far below."""
+    low = -log_uniform(rng, 1e-10, by_dtype(dtype, 700.0, 80.0), count)
+    return (one_of(rng, [0.5, 0.5], low, rng.uniform(-1.0, 0.5, count)),)
+
+
 def _negative(rng: np.random.Generator, count: int, dtype: np.dtype) -> tuple:
     return (-log_uniform(rng, 1e-10, by_dtype(dtype, 700.0, 80.0), count),)
 
@@ -56,6 +62,10 @@ _INVERSE = {
     "Logit": (lambda x: 1 / (1 + mp.exp(-x)), lambda x: 1 / (1 + mp.exp(x))),
     "Probit": (_phi, lambda x: _phi(-x)),
     "Inverse": (lambda x: 1 / x, lambda x: 1 - 1 / x),
+    "Softplus": (
+        lambda x: mp.log1p(mp.exp(x)),
+        lambda x: 1 - mp.log1p(mp.exp(x)),
+    ),
     "Sqrt": (lambda x: x * x, lambda x: 1 - x * x),
     "ComplementaryLogLog": (
         lambda x: -mp.expm1(-mp.exp(x)),
@@ -75,6 +85,7 @@ _RANGES = {
     "Logit": (_real(700.0, 80.0),) * 3,
     "Probit": (_real(35.0, 12.0), _real(1e4, 1e3), _real(1e4, 1e3)),
     "Inverse": (_POSITIVE, _POSITIVE, _above_one),
+    "Softplus": (_real(700.0, 80.0), _real(700.0, 80.0), _below_half),
     "Sqrt": (_POSITIVE, _POSITIVE, _unit),
     "ComplementaryLogLog": (_real(700.0, 80.0),) * 3,
 }

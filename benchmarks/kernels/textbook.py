@@ -43,6 +43,14 @@ def student_t(loc: mpf, log_scale: mpf, log_dof: mpf, y: mpf) -> mpf:
     return -gammas + mp.log(dof * mp.pi) / 2 + mp.log(scale) + shape
 
 
+def normal_inverse_gamma(loc: mpf, log_evidence: mpf, log_shape: mpf, log_rate: mpf, y: mpf) -> mpf:
+    evidence, shape, rate = mp.exp(log_evidence), mp.exp(log_shape), mp.exp(log_rate)
+    omega = 2 * rate * (1 + evidence)
+    gammas = mp.loggamma(shape) - mp.loggamma(shape + mpf(1) / 2)
+    away = (shape + mpf(1) / 2) * mp.log(evidence * (y - loc) ** 2 + omega)
+    return mp.log(mp.pi / evidence) / 2 - shape * mp.log(omega) + away + gammas
+
+
 def gamma(log_mean: mpf, log_concentration: mpf, y: mpf) -> mpf:
     shape = mp.exp(log_concentration)
     rate = shape / mp.exp(log_mean)

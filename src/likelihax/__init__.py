@@ -1,6 +1,7 @@
 """likelihax: state a model, what was measured and how it scatters; get a fit and its errors."""
 
 from . import diagnostics as diagnostics
+from . import distributions as distributions
 from . import fits as fits
 from . import inference as inference
 from . import inputs as inputs

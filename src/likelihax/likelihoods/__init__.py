@@ -28,6 +28,9 @@ from ._mixture import Mixture as Mixture
 from ._multivariate_normal import MultivariateNormal as MultivariateNormal
 from ._negative_binomial import NegativeBinomial as NegativeBinomial
 from ._normal import Normal as Normal
+from ._normal_inverse_gamma import NormalInverseGamma as NormalInverseGamma
+from ._normal_inverse_gamma import Tied as Tied
+from ._normal_inverse_gamma import tied as tied
 from ._ordered_logistic import OrderedLogistic as OrderedLogistic
 from ._poisson import Poisson as Poisson
 from ._quantile import Quantile as Quantile

@@ -20,6 +20,7 @@ _LINKS: dict[str, AbstractLink] = {
     "logit": links.Logit(),
     "probit": links.Probit(),
     "inverse": links.Inverse(),
+    "softplus": links.Softplus(),
     "sqrt": links.Sqrt(),
     "cloglog": links.ComplementaryLogLog(),
 }
@@ -36,8 +37,8 @@ def predicted(link: str | AbstractLink | None = None) -> Any:
     """Marks a parameter of a likelihood as predicted by the model.
 
     `link` is the scale on which it is predicted: one of `"identity"`, `"log"`, `"logit"`,
-    `"probit"`, `"inverse"`, `"sqrt"`, `"cloglog"`, any `AbstractLink`, or `None` for the one
-    that makes every real number valid. Raises `ValueError` for another one.
+    `"probit"`, `"inverse"`, `"softplus"`, `"sqrt"`, `"cloglog"`, any `AbstractLink`, or `None`
+    for the one that makes every real number valid. Raises `ValueError` for another one.
 
         Normal(scale=predicted())  # the model returns location and log-scale
         Poisson(rate=predicted("identity"))  # the model returns the rate itself

@@ -7,4 +7,5 @@ from ._link import AbstractLink as AbstractLink
 from ._log import Log as Log
 from ._logit import Logit as Logit
 from ._probit import Probit as Probit
+from ._softplus import Softplus as Softplus
 from ._sqrt import Sqrt as Sqrt
