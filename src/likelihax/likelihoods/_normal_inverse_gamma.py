@@ -9,10 +9,10 @@ from jaxtyping import Array
 from numpyro.distributions import constraints
 
 from .. import links
-from .._special._elementary import sigmoid, softplus
+from .._special._elementary import log1mexp, sigmoid, softplus
 from .._special._gamma import half_step, half_step_slope
 from ..distributions import PredictiveStudentT
-from ._argument import Argument, Source, predicted, source
+from ._argument import Argument, Predicted, Source, predicted, source
 from ._kernel import exact
 from ._likelihood import AbstractRegularLikelihood, Outputs
 from ._student_t import as_normal_above, student_t_information, tails
@@ -120,6 +120,42 @@ class NormalInverseGamma(AbstractRegularLikelihood):
         loc, log_evidence, log_rate = outputs
         log_shape = softplus(log_evidence + math.log(0.5 * self.shape.ratio))
         return loc, log_evidence, log_shape, log_rate
+
+    @property
+    def shape_is_above_one(self) -> bool:
+        """Whether every prediction gives a shape above 1, so that its variance is finite."""
+        if isinstance(self.shape, Tied):
+            return True
+        link = self.shape.link if isinstance(self.shape, Predicted) else None
+        return isinstance(link, links.Softplus) and link.least >= 1
+
+    def log_expm1_shape(self, prediction: Array) -> Array:
+        r"""$\log(e^{\alpha-1}-1)$, which does not vanish where the shape is all but 1.
+
+        For a shape that is tied, or predicted through `links.Softplus(least=1.0)`.
+        """
+        if isinstance(self.shape, Tied):
+            log_above = self.outputs(prediction)[1] + math.log(0.5 * self.shape.ratio)
+            above = jnp.exp(log_above)
+            # Of very little, the logarithm itself; of a float that has overflowed, nothing else.
+            near = jnp.where(log_above < -20, 1.0, above)
+            return jnp.where(log_above < -20, log_above, near + log1mexp(near))
+        if not self.shape_is_above_one:
+            raise ValueError(
+                "NormalInverseGamma: the shape may be 1 or less: let it be tied(), or "
+                "predicted(links.Softplus(least=1.0))."
+            )
+        assert isinstance(self.shape, Predicted)
+        assert isinstance(self.shape.link, links.Softplus)
+        if self.num_outputs == 1:
+            raw = prediction
+        else:
+            before = sum(argument.is_predicted for argument in self.arguments[:2])
+            raw = prediction[..., before]
+        if self.shape.link.least == 1:
+            return raw
+        above = self.shape.link.inverse(raw) - 1
+        return above + log1mexp(above)
 
     def from_outputs(self, outputs: Outputs) -> PredictiveStudentT:
         """The marginal, which knows what it is the marginal of."""

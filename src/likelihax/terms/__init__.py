@@ -5,6 +5,7 @@ from ._demographic_parity import DemographicParity as DemographicParity
 from ._elastic_net import ElasticNet as ElasticNet
 from ._entropy import Entropy as Entropy
 from ._equalised_odds import EqualisedOdds as EqualisedOdds
+from ._evidence import AbstractEvidenceTerm as AbstractEvidenceTerm
 from ._flat import Flat as Flat
 from ._group_l1 import GroupL1 as GroupL1
 from ._l1 import L1 as L1
@@ -18,6 +19,9 @@ from ._law import monotone as monotone
 from ._law import nonnegative as nonnegative
 from ._learned_overlap import LearnedOverlap as LearnedOverlap
 from ._learned_size import LearnedSize as LearnedSize
+from ._misplaced_evidence import MisplacedEvidence as MisplacedEvidence
 from ._penalty import AbstractPenalty as AbstractPenalty
 from ._prior import Prior as Prior
 from ._term import AbstractTerm as AbstractTerm
+from ._vanishing_evidence import VanishingEvidence as VanishingEvidence
+from ._weak_evidence import WeakEvidence as WeakEvidence
