@@ -50,6 +50,7 @@ from .inference import compare as compare
 from .inference import deep_ensemble as deep_ensemble
 from .inference import delta as delta
 from .inference import identify as identify
+from .inference import last_layer as last_layer
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
 from .inference import numpyro_model as numpyro_model

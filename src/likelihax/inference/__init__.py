@@ -28,6 +28,9 @@ from ._laplace._bands import Bands as Bands
 from ._laplace._bands import bands as bands
 from ._laplace._delta import Derived as Derived
 from ._laplace._delta import delta as delta
+from ._laplace._last_layer import LaplacePredictive as LaplacePredictive
+from ._laplace._last_layer import LastLayer as LastLayer
+from ._laplace._last_layer import last_layer as last_layer
 from ._posteriors._calibration import Ranks as Ranks
 from ._posteriors._calibration import simulation_based_calibration as simulation_based_calibration
 from ._posteriors._draws import Draws as Draws

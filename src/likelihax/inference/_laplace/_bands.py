@@ -176,8 +176,8 @@ def _quantiles(
 
     def one(of_value: Any) -> tuple[Array, ...]:
         centre, slopes = of_value
-        moves = _moves(slopes, factor, points[:, :-1])
-        there = tuple(o + move for o, move in zip(centre, moves, strict=True))
+        off = moves(slopes, factor, points[:, :-1])
+        there = tuple(o + by for o, by in zip(centre, off, strict=True))
         mean, means, drawn = _drawn(likelihood, centre, there, points[:, -1])
         of_mean, of_value = jnp.quantile(means, ends, axis=0), jnp.quantile(drawn, ends, axis=0)
         return mean, of_mean[0], of_mean[1], of_value[0], of_value[1]
@@ -185,7 +185,7 @@ def _quantiles(
     return list(jax.lax.map(one, (outputs, jacobians), batch_size=64))
 
 
-def _moves(slopes: tuple[Array, ...], factor: Array, normal: Array) -> list[Array]:
+def moves(slopes: tuple[Array, ...], factor: Array, normal: Array) -> list[Array]:
     """By how much each of a value's outputs is off, for standard Normal points, a row each."""
     sizes = [slope[..., 0].size for slope in slopes]
     rows = jnp.concatenate([slope.reshape(-1, slope.shape[-1]) for slope in slopes]) @ factor

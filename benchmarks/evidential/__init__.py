@@ -1,0 +1,1 @@
+"""Whether what an evidential model says of its own uncertainty is so."""
