@@ -59,12 +59,12 @@ class Verdict:
         rows = f"{self.num_flagged} of {size} rows"
         if self.unlike and self.num_flagged:
             found = f"The batch is unlike the reference, {rows} by themselves."
-            what = "Predict for these rows from nothing that was learnt here, and ask whence it is."
+            what = "Do not use predictions for those, and find out where they come from."
         elif self.unlike:
             found = "The batch is unlike the reference, though no single row stands out."
             what = (
-                "Something has shifted a little everywhere: look at what is measured how, and take "
-                "no error rate of the reference for this batch."
+                "Something has shifted, a little in many rows or more in a few: look at what is "
+                "measured how, and take no error rate of the reference for this batch."
             )
         elif self.num_flagged:
             found = f"The batch as a whole is like the reference, but {rows} are not."
