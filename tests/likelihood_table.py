@@ -384,6 +384,15 @@ CLASSES = {
         "Divide each row",
         seen=lambda sample: np.eye(3)[sample],
     ),
+    "dirichlet_categorical": Row(
+        lambda evidence: lk.DirichletCategorical(3, evidence),
+        {"evidence": amounts(1.2, 7.5, 0.3)},
+        lambda y, evidence: stats.dirichlet_multinomial.logpmf(np.eye(3)[int(y)], evidence + 1, 1),
+        (0.0, 1.0, 2.0),
+        (*REFUSE, 3.0, -1.0, 0.5),
+        "from 0",
+        range(3),
+    ),
     "ordered_logistic": Row(
         lambda location, cutpoints: lk.OrderedLogistic(cutpoints, location, num_classes=4),
         {"location": number(0.4), "cutpoints": cuts(-1.0, 1.3, 1.2)},

@@ -133,6 +133,7 @@ class Constant(eqx.Module):
 WITHOUT_MSE = {
     *(f"censored_{base}" for base in ("normal", "exponential", "gamma", "poisson")),
     *("interval_censored", "von_mises", "categorical", "categorical_smoothed", "categorical_soft"),
+    "dirichlet_categorical",
     *("ordered_logistic", "truncated_exponential", "truncated_poisson"),
 }
 

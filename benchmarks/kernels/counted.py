@@ -24,6 +24,7 @@ CLASSES = 4
 SMOOTHING = 0.1
 _Y = frozenset({"y"})
 _LOGITS = tuple(f"logit_{k}" for k in range(CLASSES))
+_EVIDENCE = tuple(f"log_evidence_{k}" for k in range(CLASSES))
 _TARGETS = tuple(f"target_{k}" for k in range(CLASSES))
 _CUTS = ("cut_1", "cut_2", "cut_3")
 
@@ -135,6 +136,18 @@ def _categorical_kernel(likelihood: likelihoods.Categorical):
         return likelihood.kernel((jnp.stack(columns[:CLASSES], axis=-1),), target)
 
     return kernel
+
+
+def _dirichlet_kernel(*columns):
+    likelihood = likelihoods.DirichletCategorical(CLASSES)
+    return likelihood.kernel((jnp.stack(columns[:CLASSES], axis=-1),), columns[CLASSES])
+
+
+def _dirichlet_peer(*columns):
+    concentration = 1 + jnp.exp(jnp.stack(columns[:CLASSES], axis=-1))
+    one = columns[CLASSES][..., None] == jnp.arange(CLASSES)
+    family = dist.DirichletMultinomial(concentration, total_count=1)
+    return -family.log_prob(one.astype(concentration.dtype))
 
 
 def _ordered_kernel(location, first, second, third, y):
@@ -266,6 +279,15 @@ CASES = [
         lambda *numbers: textbook.categorical(numbers[:CLASSES], numbers[CLASSES:]),
         _soft_peer,
         frozenset(_TARGETS),
+    ),
+    Case(
+        "DirichletCategorical",
+        (*_EVIDENCE, "y"),
+        _categorical,
+        _dirichlet_kernel,
+        lambda *numbers: textbook.dirichlet_categorical(numbers[:CLASSES], int(numbers[-1])),
+        _dirichlet_peer,
+        _Y,
     ),
     Case(
         "OrderedLogistic",

@@ -109,6 +109,11 @@ def categorical(logits: Sequence[mpf], targets: Sequence[mpf]) -> mpf:
     return sum(t * (total - logit) for t, logit in zip(targets, logits, strict=True))
 
 
+def dirichlet_categorical(log_evidence: Sequence[mpf], y: int) -> mpf:
+    concentration = [1 + mp.exp(each) for each in log_evidence]
+    return mp.log(sum(concentration)) - mp.log(concentration[y])
+
+
 def ordered_logistic(location: mpf, cutpoints: Sequence[mpf], y: int) -> mpf:
     cuts = [-mp.inf, *cutpoints, mp.inf]
     low, high = cuts[y] - location, cuts[y + 1] - location

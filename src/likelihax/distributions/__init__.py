@@ -2,4 +2,5 @@
 
 from ._normal_inverse_gamma import MEAN_AND_VARIANCE as MEAN_AND_VARIANCE
 from ._normal_inverse_gamma import NormalInverseGamma as NormalInverseGamma
+from ._predictive_categorical import PredictiveCategorical as PredictiveCategorical
 from ._predictive_student_t import PredictiveStudentT as PredictiveStudentT

@@ -12,6 +12,7 @@ from ._categorical import Categorical as Categorical
 from ._censored import Censored as Censored
 from ._censored import IntervalCensored as IntervalCensored
 from ._cumulative import AbstractCumulative as AbstractCumulative
+from ._dirichlet_categorical import DirichletCategorical as DirichletCategorical
 from ._exponential import Exponential as Exponential
 from ._from_numpyro import FromNumPyro as FromNumPyro
 from ._gamma import Gamma as Gamma

@@ -6,6 +6,7 @@ from ._elastic_net import ElasticNet as ElasticNet
 from ._entropy import Entropy as Entropy
 from ._equalised_odds import EqualisedOdds as EqualisedOdds
 from ._evidence import AbstractEvidenceTerm as AbstractEvidenceTerm
+from ._evidence_against import EvidenceAgainst as EvidenceAgainst
 from ._flat import Flat as Flat
 from ._group_l1 import GroupL1 as GroupL1
 from ._l1 import L1 as L1
