@@ -28,6 +28,8 @@ from ._laplace._bands import Bands as Bands
 from ._laplace._bands import bands as bands
 from ._laplace._delta import Derived as Derived
 from ._laplace._delta import delta as delta
+from ._noise_of_groups import NoiseOfGroups as NoiseOfGroups
+from ._noise_of_groups import noise_of_groups as noise_of_groups
 from ._posteriors._calibration import Ranks as Ranks
 from ._posteriors._calibration import simulation_based_calibration as simulation_based_calibration
 from ._posteriors._draws import Draws as Draws
