@@ -273,14 +273,14 @@ def test_derivatives_are_those_of_values():
         return lhx.GroupNLL().evaluate(now, data).total
 
     theta, h = jnp.array([1.1, 0.7, 2.0, 1.4]), 1e-5
-    gradient = jax.jit(jax.grad(value))
+    gradient, hessian = jax.jit(jax.grad(value)), jax.jit(jax.hessian(value))
     value = jax.jit(value)
     for i in range(4):
         central = (value(theta.at[i].add(h)) - value(theta.at[i].add(-h))) / (2 * h)
         np.testing.assert_allclose(gradient(theta)[i], central, rtol=1e-7)
         # Standard errors are made of the second ones.
         second = (gradient(theta.at[i].add(h)) - gradient(theta.at[i].add(-h))) / (2 * h)
-        np.testing.assert_allclose(jax.hessian(value)(theta)[i], second, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(hessian(theta)[i], second, rtol=1e-6, atol=1e-7)
 
 
 def test_a_solve_that_fails_is_infinite():
@@ -419,6 +419,7 @@ def by_scales() -> lhx.Predictor:
     return lhx.Predictor(model, Normal(lhx.positive(0.3, by="experiment")))
 
 
+@pytest.mark.slow
 def test_marginal_integrates_the_same_scales():
     """By Laplace's method within its error, by quadrature to the digits of that."""
     collapsed = lhx.Predictor(Line(lhx.real(1.1)), StudentT(lhx.positive(0.3), lhx.positive(4.0)))
@@ -428,11 +429,11 @@ def test_marginal_integrates_the_same_scales():
         lhx.Marginal(joint, lambda p: p.likelihood.scale, points=points)(by_scales(), several())
     )
     # Stirling's formula in the place of each gamma function: 1 / (12 x) of x near 4.
-    np.testing.assert_allclose(at(1), exact, atol=0.1)
-    assert abs(at(1) - exact) > 0.01
+    assert 0.01 < abs(at(1) - exact) < 0.1
     np.testing.assert_allclose(at(31), exact, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_individual_rates_under_random_noise():
     """`GroupNLL` inside `Marginal`: each member's rate integrated out, its noise too."""
 
@@ -489,6 +490,7 @@ def hierarchy(shared: bool):
 SHARES = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("shared", [False, True], ids=["a value", "a group"])
 def test_prior_draws_of_hierarchy_and_collapsed_model(shared):
@@ -510,12 +512,13 @@ def test_prior_draws_of_hierarchy_and_collapsed_model(shared):
         assert stats.ks_2samp(statistic(drawn[0]), statistic(drawn[1])).pvalue > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("shared", [False, True], ids=["a value", "a group"])
 def test_posterior_of_hierarchy_and_collapsed_model(shared):
     objective, predictor, data = hierarchy(shared)
     model = lhx.numpyro_model(objective, predictor, latent=True)
-    chain = MCMC(NUTS(model), num_warmup=400, num_samples=2000, num_chains=2,
+    chain = MCMC(NUTS(model), num_warmup=300, num_samples=1500, num_chains=2,
                  chain_method="vectorized", progress_bar=False)  # fmt: skip
     chain.run(jax.random.key(0), data)
     found = chain.get_samples(group_by_chain=True)
@@ -607,6 +610,7 @@ def test_latent_says_what_it_needs():
         lhx.inference.observe("y", student, data, nll=lhx.NLL(weights=np.ones(10)), latent=True)
 
 
+@pytest.mark.slow
 def test_sampled_scales_and_collapsed_model():
     """NUTS over the scale of each experiment, non-centred, against the closed form."""
     data = several()
