@@ -64,6 +64,7 @@ from .models import ODE as ODE
 from .objectives import NLL as NLL
 from .objectives import AbstractObjective as AbstractObjective
 from .objectives import Evaluation as Evaluation
+from .objectives import GroupNLL as GroupNLL
 from .objectives import Marginal as Marginal
 from .objectives import ScalarObjective as ScalarObjective
 from .objectives import WeightedSum as WeightedSum

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._elementary import is_double, polynomial
+from ._elementary import is_double, log1p, log_excess, polynomial
 
 _BERNOULLI = (  # B_2, B_4, ...
     1 / 6,
@@ -62,6 +62,17 @@ def half_step_slope(x: Array) -> Array:
 def half_step_curvature(x: Array) -> Array:
     """The derivative of `half_step_slope`."""
     return _by_shift(x, _half_step_curvature_far, _half_step_curvature_shift)
+
+
+def rise(x: Array, by: Array) -> Array:
+    """`log Gamma(x + by) - log Gamma(x) - by log(x)` for `x > 0` and `by >= 0`.
+
+    Zero where `by` is zero, and of order `by^2 / x` where `x` is large: nothing larger cancels.
+    """
+    share = by / x
+    stretch = log1p(share)
+    # ((1 + u) log(1 + u) - u) x, in which u log(1 + u) is twice what is taken from it
+    return x * (share * stretch - log_excess(share)) - 0.5 * stretch + binet(x + by) - binet(x)
 
 
 def _chain(function: jax.custom_jvp, derivative: Callable[[Array], Array]) -> None:

@@ -11,7 +11,9 @@ from numpyro.distributions import Distribution, biject_to, constraints, kl_diver
 from numpyro.distributions.util import validate_sample
 
 from .._special._elementary import log_excess
+from ._inverse_gamma_scale import log_marginal_of_squares
 from ._predictive_student_t import PredictiveStudentT
+from ._summed_up import summed_up
 
 
 class _MeanAndVariance(constraints.Constraint):
@@ -170,26 +172,47 @@ class NormalInverseGamma(Distribution):
         The other axes of `values` are broadcast against the batch. The conjugate update of Gelman
         and others, equation 3.9.
         """
-        values = jnp.asarray(values)
-        if values.ndim == 0:
-            raise ValueError(
-                "NormalInverseGamma.update: values is a single number: give an array, its axis "
-                f"{axis} the values that were seen."
-            )
-        count = values.shape[axis]
-        if count == 0:
-            raise ValueError("NormalInverseGamma.update: there are no values along that axis.")
-        centre = jnp.mean(values, axis=axis)
-        scatter = jnp.sum((values - jnp.expand_dims(centre, axis)) ** 2, axis=axis)
+        return self.update_by(*summed_up(values, axis, "NormalInverseGamma.update"))
+
+    def update_by(
+        self, count: ArrayLike, centre: ArrayLike, scatter: ArrayLike
+    ) -> "NormalInverseGamma":
+        """The same from what suffices: how many values, their mean, their squares about it.
+
+        A count may be zero, and differ along the batch; `scatter` is the sum of squared distances
+        from `centre`.
+        """
+        count, centre = jnp.asarray(count), jnp.asarray(centre)
         evidence = self.evidence + count
-        # How far the values lie from what was expected, as far as that was known.
-        surprise = self.evidence / evidence * count * (centre - self.loc) ** 2
         return NormalInverseGamma(
             self.loc + count / evidence * (centre - self.loc),
             evidence,
             self.concentration + 0.5 * count,
-            self.rate + 0.5 * (scatter + surprise),
+            self.rate + 0.5 * self._squares(count, centre, jnp.asarray(scatter)),
         )
+
+    def log_marginal(self, values: ArrayLike, axis: int = 0) -> Array:
+        r"""The log-density of Normal values that share one mean and one variance, neither known.
+
+        $$\log p(y_1, \dots, y_n) = \log\frac{\Gamma(\alpha_n)}{\Gamma(\alpha)}
+        + \alpha\log\beta - \alpha_n\log\beta_n + \tfrac12\log\frac{\nu}{\nu_n}
+        - \tfrac n2\log 2\pi,$$
+
+        with the numbers of `update`: a multivariate Student's t with $2\alpha$ degrees of freedom
+        (K. Murphy 2007, "Conjugate Bayesian analysis of the Gaussian distribution", section 3).
+        """
+        return self.log_marginal_by(*summed_up(values, axis, "NormalInverseGamma.log_marginal"))
+
+    def log_marginal_by(self, count: ArrayLike, centre: ArrayLike, scatter: ArrayLike) -> Array:
+        """The same from what suffices, as `update_by` takes it."""
+        count, centre = jnp.asarray(count), jnp.asarray(centre)
+        squares = self._squares(count, centre, jnp.asarray(scatter))
+        of_variance = log_marginal_of_squares(self.concentration, self.rate, count, squares)
+        return of_variance - 0.5 * jnp.log1p(count / self.evidence)
+
+    def _squares(self, count: Array, centre: Array, scatter: Array) -> Array:
+        # How far the values lie from what was expected, as far as that was known.
+        return scatter + count / (1 + count / self.evidence) * (centre - self.loc) ** 2
 
     def predictive(self) -> PredictiveStudentT:
         """The distribution of one more value."""

@@ -31,6 +31,8 @@ from ._laplace._delta import delta as delta
 from ._laplace._last_layer import LaplacePredictive as LaplacePredictive
 from ._laplace._last_layer import LastLayer as LastLayer
 from ._laplace._last_layer import last_layer as last_layer
+from ._noise_of_groups import NoiseOfGroups as NoiseOfGroups
+from ._noise_of_groups import noise_of_groups as noise_of_groups
 from ._posteriors._calibration import Ranks as Ranks
 from ._posteriors._calibration import simulation_based_calibration as simulation_based_calibration
 from ._posteriors._draws import Draws as Draws

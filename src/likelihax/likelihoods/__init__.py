@@ -35,6 +35,8 @@ from ._normal_inverse_gamma import tied as tied
 from ._ordered_logistic import OrderedLogistic as OrderedLogistic
 from ._poisson import Poisson as Poisson
 from ._quantile import Quantile as Quantile
+from ._random_noise import AbstractRandomNoise as AbstractRandomNoise
+from ._random_noise import RandomNoise as RandomNoise
 from ._student_t import StudentT as StudentT
 from ._support import Support as Support
 from ._truncated import Truncated as Truncated

@@ -14,7 +14,8 @@ from .._special._gamma import half_step, half_step_slope
 from ..distributions import PredictiveStudentT
 from ._argument import Argument, Predicted, Source, predicted, source
 from ._kernel import exact
-from ._likelihood import AbstractRegularLikelihood, Outputs
+from ._likelihood import Outputs
+from ._random_noise import AbstractRandomNoise, RandomNoise
 from ._student_t import as_normal_above, student_t_information, tails
 from ._support import REAL, Support
 
@@ -44,7 +45,7 @@ _ABOVE_ONE = predicted(links.Softplus(least=1.0))
 
 
 @final
-class NormalInverseGamma(AbstractRegularLikelihood):
+class NormalInverseGamma(AbstractRandomNoise):
     r"""`y ~ Normal(mean, variance)`, and both of these under a Normal-Inverse-Gamma distribution.
 
     What a value alone tells about is their marginal, Student's t with $2\alpha$ degrees of freedom,
@@ -161,6 +162,12 @@ class NormalInverseGamma(AbstractRegularLikelihood):
         """The marginal, which knows what it is the marginal of."""
         loc, *logs = self.all_four(outputs)
         return PredictiveStudentT(loc, *map(jnp.exp, logs))
+
+    def random_noise(self, outputs: Outputs) -> RandomNoise:
+        """The mean and the variance that are under the Normal-Inverse-Gamma distribution."""
+        loc, log_evidence, log_shape, log_rate = self.all_four(outputs)
+        log_scale = 0.5 * (log_rate - log_shape)
+        return RandomNoise(loc, log_scale, jnp.exp(log_shape), jnp.exp(-log_evidence))
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in location, log-evidence, log-shape and log-rate."""

@@ -12,12 +12,13 @@ from .._special._elementary import is_double, log_excess
 from .._special._gamma import half_step, half_step_curvature, half_step_slope
 from ._argument import Argument, Source, predicted, source
 from ._kernel import exact
-from ._likelihood import AbstractRegularLikelihood, Outputs, matrix
+from ._likelihood import Outputs, matrix
+from ._random_noise import AbstractRandomNoise, RandomNoise
 from ._support import REAL, Support
 
 
 @final
-class StudentT(AbstractRegularLikelihood):
+class StudentT(AbstractRandomNoise):
     r"""`y ~ StudentT(dof, loc, scale)`: the fewer degrees of freedom, the wilder the outliers.
 
     $$-\log p = \log\sigma + \tfrac12\log 2\pi - T(\nu/2)
@@ -31,6 +32,9 @@ class StudentT(AbstractRegularLikelihood):
     - `scale`: in the units of `y`; the standard deviation is `scale * sqrt(dof / (dof - 2))`.
     - `dof`: degrees of freedom, any positive number; 1 is Cauchy.
     - `loc`: the centre; by default the model predicts it.
+
+    It is a Normal whose variance is drawn anew for each value. Drawn once for all values of an
+    experiment, it is the noise of `objectives.GroupNLL`.
 
     The Fisher information is that of K. L. Lange, R. J. A. Little and J. M. G. Taylor (1989,
     "Robust statistical modeling using the t distribution", J. Am. Stat. Assoc. 84).
@@ -63,6 +67,11 @@ class StudentT(AbstractRegularLikelihood):
         """`StudentT(dof, loc, scale)`."""
         loc, log_scale, log_dof = outputs
         return dist.StudentT(jnp.exp(log_dof), loc, jnp.exp(log_scale))
+
+    def random_noise(self, outputs: Outputs) -> RandomNoise:
+        """A Normal whose variance is inverse gamma, `dof / 2` its concentration."""
+        loc, log_scale, log_dof = outputs
+        return RandomNoise(loc, log_scale, 0.5 * jnp.exp(log_dof), None)
 
     def kernel(self, outputs: Outputs, y: Array) -> Array:
         """The formula above, in location, log-scale and log-dof."""

@@ -1,5 +1,7 @@
 """Objectives: what is minimised. The NLL, one's own function, and weighted sums with terms."""
 
+from ._group_nll import GroupNLL as GroupNLL
+from ._hidden_noise import HiddenNoise as HiddenNoise
 from ._marginal import Marginal as Marginal
 from ._nll import NLL as NLL
 from ._objective import AbstractObjective as AbstractObjective

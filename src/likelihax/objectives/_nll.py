@@ -114,6 +114,11 @@ class NLL(AbstractObjective):
         return isinstance(self.reduction, Sum)
 
     @property
+    def is_likelihood(self) -> bool:
+        """Whether the reduction is a `Sum`."""
+        return self.is_density
+
+    @property
     def has_kinks(self) -> bool:
         """Whether the reduction has."""
         return self.reduction.has_kinks

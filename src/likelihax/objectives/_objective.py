@@ -116,6 +116,11 @@ class AbstractObjective(eqx.Module):
         return True
 
     @property
+    def is_likelihood(self) -> bool:
+        """Whether it is minus the log-density of what was measured, which may count once only."""
+        return False
+
+    @property
     def is_penalty(self) -> bool:
         """Whether it has a kink at exact zeros, which only a proximal method can reach."""
         return False
@@ -250,7 +255,7 @@ class WeightedSum(AbstractObjective):
         return all(
             float(resolve(weight)) == 1.0
             for part, weight in zip(self.parts, self.weights, strict=True)
-            if part.title == "NLL"
+            if part.is_likelihood
         )
 
     @property

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..._parameters import is_parameter, resolve, value_of
+from ..._parameters import is_parameter, nodes_of, resolve, value_of
 from ..._predictor import Predictor
 from ..._result import describe
 from ...data import AbstractData, Dataset, Experiments
 from ...fits import Fit
 from ...likelihoods import IntervalCensored
-from ...objectives import NLL, AbstractObjective, WeightedSum, as_sum
+from ...objectives import NLL, AbstractObjective, GroupNLL, WeightedSum, as_sum
 from ...objectives._nll import _measured
 from ...terms import L2, AbstractPenalty, Prior
 from .._simulated_values import simulated_values
@@ -99,7 +99,7 @@ def _cases(fit: Fit) -> np.ndarray:
 def simulated(fit: Fit, num: int, key: Array) -> Array:
     """Values drawn from the fitted likelihood, shape `(num, *values.shape)`."""
     data = _simulable(fit)
-    drawn = simulated_values(fit.predictor, data, key, num)
+    drawn = simulated_values(fit.objective, fit.predictor, data, key, num)
     return _checked(fit, jnp.asarray(drawn, data.values.dtype), "parametric")
 
 
@@ -109,6 +109,11 @@ def simulated_residuals(fit: Fit, num: int, key: Array) -> Array:
     Residuals are centred, and drawn with replacement among those of the same observable.
     """
     data = _simulable(fit)
+    if nodes_of(GroupNLL, fit.objective):
+        raise ValueError(
+            "bootstrap: residuals of groups that are not equally noisy are not alike: take "
+            'kind="parametric".'
+        )
     distribution = resolve(fit.predictor).predictive(data)
     line = np.asarray(distribution.support(jnp.asarray([-1e6, 0.5, 1e6])))
     if fit.predictor.likelihood.event_ndim or distribution.is_discrete or not line.all():

@@ -17,6 +17,7 @@ from ..._result import RESULTS
 from ...data import AbstractData
 from ...objectives import AbstractObjective, Unknowns
 from ...objectives._objective import varied
+from .._drawn_values import drawn_values
 from ._numpyro_model import draw
 from ._posterior import Posterior
 from ._priors import check_proper, stated_priors
@@ -182,7 +183,8 @@ def _simulated(
     with handlers.seed(rng_seed=of_prior):
         drawn = draw(predictor, objective, data)
     result = drawn.predict(data).result
-    values = drawn.predictive(data).sample(of_values).astype(data.values.dtype)
+    values = drawn_values(objective, drawn, data, of_values, again=False)
+    values = values.astype(data.values.dtype)
     solved = jnp.asarray(result == RESULTS.successful) & jnp.all(
         jnp.where(data.observed, jnp.isfinite(values), True)
     )

@@ -22,6 +22,7 @@ from ..._parameters import (
     unpack,
     with_values,
 )
+from ...distributions import InverseGammaScale
 from ...objectives import Unknowns
 from ._priors import Stated, bounds_of
 
@@ -49,6 +50,13 @@ def _of_logarithm(base: Distribution, scale: Callable[[Any], Any]) -> Callable[.
     return lambda d: LocationScale(jnp.log(scale(d)), jnp.ones_like(scale(d)), log_base)
 
 
+def _inverse_gamma_scale(d: InverseGammaScale) -> LocationScale:
+    alone = InverseGammaScale(d.concentration, d.concentration)
+    log_base = lambda z: alone.log_prob(jnp.exp(z)) + z
+    loc = 0.5 * jnp.log(d.rate / d.concentration)
+    return LocationScale(loc, jnp.ones_like(loc), log_base)
+
+
 # On the line, and above zero, where the coordinate is the logarithm.
 _REAL: dict[type, Callable[[Any], LocationScale]] = {
     dist.Normal: _direct(lambda d: dist.Normal(0.0, 1.0)),
@@ -63,6 +71,7 @@ _POSITIVE: dict[type, Callable[[Any], LocationScale]] = {
     dist.HalfNormal: _of_logarithm(dist.HalfNormal(1.0), lambda d: d.scale),
     dist.HalfCauchy: _of_logarithm(dist.HalfCauchy(1.0), lambda d: d.scale),
     dist.Exponential: _of_logarithm(dist.Exponential(1.0), lambda d: 1 / d.rate),
+    InverseGammaScale: _inverse_gamma_scale,
 }
 
 

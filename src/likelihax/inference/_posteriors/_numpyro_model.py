@@ -22,9 +22,10 @@ from ..._parameters import (
     value_of,
 )
 from ...data import AbstractData
-from ...objectives import NLL, AbstractObjective, Unknowns, as_sum
+from ...objectives import NLL, AbstractObjective, GroupNLL, Unknowns, as_sum
 from ...objectives._objective import varied
 from ...terms import Flat, Prior
+from ._hidden_sites import observe_given_hidden
 from ._non_centred import in_order
 from ._priors import (
     Stated,
@@ -91,8 +92,9 @@ def observe(
     predictor: Any,
     data: AbstractData,
     *,
-    nll: NLL | None = None,
+    nll: NLL | GroupNLL | None = None,
     observed: bool = True,
+    latent: bool = False,
 ) -> Array:
     """The measured values as a site of a NumPyro model, given a drawn predictor.
 
@@ -103,40 +105,53 @@ def observe(
     - `name`: of the site.
     - `predictor`: what `draw` returned, or any predictor.
     - `data`: what was measured.
-    - `nll`: an NLL with weights, if there are any.
+    - `nll`: an NLL with weights, if there are any, or a `GroupNLL`.
     - `observed`: whether the values are what was measured; if not, the site is drawn, for
         predictions.
+    - `latent`: whether what is hidden in the noise is a site of its own, called `name hidden`, and
+        the values are Normal given it. For `StudentT` it is a standard deviation, for
+        `NormalInverseGamma` a pair, the offset from the prediction and the variance: one a value
+        under `NLL`, one a group under `GroupNLL`. Integrated out, it leaves the same as without.
 
-    Returns the values, shape `(*plates, *values.shape)`.
+    Returns the values, shape `(*plates, *values.shape)`. Raises `ValueError` for `latent` where
+    nothing is hidden.
     """
     nll = NLL() if nll is None else nll
+    if latent:
+        return observe_given_hidden(name, predictor, data, nll, observed)
     site = Observation(predictor, data, nll)
     found: Array = numpyro.sample(name, site, obs=data.values if observed else None)
     return found
 
 
 def numpyro_model(
-    objective: AbstractObjective, predictor: Any, *, name: str = "values", prefix: str = ""
+    objective: AbstractObjective,
+    predictor: Any,
+    *,
+    name: str = "values",
+    prefix: str = "",
+    latent: bool = False,
 ) -> Callable[..., Any]:
     """A NumPyro model `model(data, observed=True)` of an objective with priors.
 
     It draws the predictor (`draw`), observes the data (`observe`) under `name`, and adds all else
     in the objective as factors. It returns the drawn predictor. For `numpyro.infer`: MCMC, SVI,
-    and `Predictive(...)(key, data, observed=False)`.
+    and `Predictive(...)(key, data, observed=False)`. `latent`: whether what is hidden in random
+    noise is a site too, as `observe` says.
 
-    Raises `ValueError` where the objective is no density.
+    Raises `ValueError` where the objective is no density, or nothing is hidden that should be.
     """
     check_density(objective)
 
     def model(data: AbstractData, observed: bool = True) -> Any:
         drawn = draw(predictor, objective, data, prefix=prefix)
         whole = as_sum(objective)
-        nlls = [part for part in whole.parts if isinstance(part, NLL)]
+        nlls = [part for part in whole.parts if isinstance(part, NLL | GroupNLL)]
         for i, nll in enumerate(nlls):
             site = name if len(nlls) == 1 else f"{name} {i + 1}"
-            observe(prefix + site, drawn, data, nll=nll, observed=observed)
+            observe(prefix + site, drawn, data, nll=nll, observed=observed, latent=latent)
         for i, part in enumerate(whole.parts):
-            if not isinstance(part, NLL | Prior | Flat):
+            if not isinstance(part, NLL | GroupNLL | Prior | Flat):
                 weight = whole.weight(i)
                 value = lambda p, part=part: resolve(part).evaluate(resolve(p), data).total
                 cost = over_batch(value, drawn)

@@ -49,7 +49,7 @@ class Posterior(eqx.Module):
     its unconstrained coordinate (Papaspiliopoulos, Roberts and Skold 2007, "A general framework for
     the parametrization of hierarchical models", Statistical Science 22). That is so for Normal,
     Student-t, Cauchy, Laplace, logistic and Gumbel priors of `real` numbers, and for log-normal,
-    half-Normal, half-Cauchy and exponential ones of `positive` numbers.
+    half-Normal, half-Cauchy, exponential and inverse gamma scale ones of `positive` numbers.
 
     A point whose solve fails has an infinite energy, with a gradient of zero.
 

@@ -14,6 +14,7 @@ from ..._parameters import resolve
 from ...data import AbstractData
 from ...objectives import NLL, AbstractObjective, Unknowns, as_sum
 from ...objectives._objective import varied
+from .._drawn_values import drawn_values
 from ._numpyro_model import draw
 from ._posterior import Posterior
 from ._priors import check_proper, stated_priors
@@ -88,7 +89,8 @@ def _before_data(
         with handlers.seed(rng_seed=of_prior):
             drawn = draw(predictor, objective, data)
         solved = drawn.predict(data).success
-        values = drawn.predictive(data).sample(of_values).astype(data.values.dtype)
+        values = drawn_values(objective, drawn, data, of_values, again=False)
+        values = values.astype(data.values.dtype)
         # Whatever the solver left there is no prediction.
         return jnp.where(_all(solved), values, jnp.nan), _all(solved)
 
@@ -118,7 +120,8 @@ def _elementwise(z: Array, posterior: Posterior) -> Array:
 def _drawn(z: Array, keys: Array, posterior: Posterior) -> Array:
     def one(at: tuple[Array, Array]) -> Array:
         z, key = at
-        return posterior.predictor(z).predictive(posterior.data).sample(key)
+        objective = posterior.unknowns.objective
+        return drawn_values(objective, posterior.predictor(z), posterior.data, key, again=True)
 
     return _over(one, (z, keys))
 

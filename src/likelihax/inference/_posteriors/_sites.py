@@ -15,7 +15,8 @@ from numpyro.distributions.constraints import Constraint
 
 from ..._parameters import Parameter, is_parameter, resolve
 from ...data import AbstractData
-from ...objectives import NLL
+from ...objectives import NLL, GroupNLL
+from .._drawn_values import drawn_values
 from ._priors import is_ordered
 
 
@@ -93,13 +94,13 @@ class Observation(Distribution):
     """All measured values of data at once, about a predictor's prediction.
 
     Its log-density is minus the exact NLL, in which missing values add nothing; minus infinity
-    where the model cannot be solved.
+    where the model cannot be solved. Under a `GroupNLL`, a draw's hidden noise is drawn with it.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     pytree_data_fields = ("_predictor", "_data", "_nll")
 
-    def __init__(self, predictor: Any, data: AbstractData, nll: NLL):
+    def __init__(self, predictor: Any, data: AbstractData, nll: NLL | GroupNLL):
         self._predictor = predictor
         self._data = data
         self._nll = nll
@@ -115,7 +116,7 @@ class Observation(Distribution):
         count = int(np.prod((*sample_shape, *self.batch_shape)))
         keys = jax.random.split(key, count)  # NumPyro's may be of the old kind, of two words
         keys = keys.reshape(*sample_shape, *self.batch_shape, *keys.shape[1:])
-        one = lambda predictor, key: predictor.predictive(self._data).sample(key)
+        one = lambda p, key: drawn_values(self._nll, p, self._data, key, again=False)
         found: Array = over_batch(one, self._predictor, keys, len(sample_shape))
         return found.astype(self._data.values.dtype)
 

@@ -266,7 +266,7 @@ def _simulated(predictor: Predictor, problem: Problem, num: int, key: Array) -> 
     """Values of so many data sets, stand-ins where nothing was measured."""
     data, family = problem.data, type(predictor.likelihood).__name__
     try:
-        drawn = np.asarray(simulated_values(predictor, data, key, num))
+        drawn = np.asarray(simulated_values(problem.objective, predictor, data, key, num))
     except NotImplementedError:
         raise ValueError(
             f"simulate_and_refit: no values can be drawn from {family}, whose distribution has no "
