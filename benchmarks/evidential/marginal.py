@@ -20,9 +20,7 @@ _NODES, _INNER = 4000, 80
 _LIKELIHOOD = lhx.likelihoods.NormalInverseGamma(shape=predicted("log"))
 
 
-def by_quadrature(
-    y: float, loc: float, evidence: float, shape: float, rate: float
-) -> float:
+def by_quadrature(y: float, loc: float, evidence: float, shape: float, rate: float) -> float:
     """The density of one value: the integral over mean and log-variance, in SciPy's arithmetic."""
     of_variance = stats.invgamma(shape, scale=rate)
     low, high = -745.0, 700.0
