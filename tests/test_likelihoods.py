@@ -218,3 +218,19 @@ def test_the_curvature_of_a_censored_gamma_has_no_misleading_message():
     total = lambda outputs: likelihood.nll(outputs, jnp.asarray([1.0, 2.0])).sum()
     with pytest.raises(NotImplementedError):  # JAX's own word about `gammainc`
         jax.hessian(total)(jnp.asarray([[0.3, 0.5], [0.3, 0.5]]))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "family", [lk.NormalInverseGamma(), lk.NormalInverseGamma(shape=lk.tied())]
+)
+def test_what_evidence_says_far_out_is_never_nan(shape, dtype):
+    family = lk.NormalInverseGamma(shape=shape)
+    far = jnp.asarray([-900.0, -60.0, 0.0, 60.0, 900.0], dtype)
+    grids = jnp.meshgrid(*[far] * (family.num_outputs - 1), indexing="ij")
+    raw = jnp.stack([jnp.zeros_like(grids[0]), *grids], axis=-1)
+    said = family.distribution(raw)
+    for part in (said.aleatoric, said.epistemic, said.variance, said.width, said.ignorance):
+        assert not np.any(np.isnan(part))
+        assert np.all(np.asarray(part) >= 0)
+    assert not np.any(np.isnan(family.nll(raw, jnp.ones(raw.shape[:-1], dtype))))

@@ -90,11 +90,12 @@ def hierarchy() -> list[tuple[str, float, float, float]]:
     loc, evidence, shape, rate = 0.7, 2.2, 3.4, 1.9
 
     def model() -> None:
-        precision = numpyro.sample("precision", dist.Gamma(shape, rate))
-        mean = numpyro.sample("mean", dist.Normal(loc, jnp.sqrt(1 / (evidence * precision))))
-        numpyro.sample("y", dist.Normal(mean, jnp.sqrt(1 / precision)))
+        with numpyro.plate("draws", DRAWS):
+            precision = numpyro.sample("precision", dist.Gamma(shape, rate))
+            mean = numpyro.sample("mean", dist.Normal(loc, jnp.sqrt(1 / (evidence * precision))))
+            numpyro.sample("y", dist.Normal(mean, jnp.sqrt(1 / precision)))
 
-    drawn = np.asarray(Predictive(model, num_samples=DRAWS)(jax.random.key(0))["y"])
+    drawn = np.asarray(Predictive(model, num_samples=1)(jax.random.key(0))["y"][0])
     ours = _LIKELIHOOD.distribution(jnp.asarray([loc, *np.log([evidence, shape, rate])]))
     exact = stats.t(float(ours.df), float(ours.loc), float(ours.scale))
     rows = [

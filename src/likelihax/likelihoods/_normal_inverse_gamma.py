@@ -161,7 +161,9 @@ class NormalInverseGamma(AbstractRandomNoise):
     def from_outputs(self, outputs: Outputs) -> PredictiveStudentT:
         """The marginal, which knows what it is the marginal of."""
         loc, *logs = self.all_four(outputs)
-        return PredictiveStudentT(loc, *map(jnp.exp, logs))
+        # Far from any data a network may say anything: so that quotients of the three stay finite.
+        most = 0.5 * math.log(jnp.finfo(loc.dtype).max)
+        return PredictiveStudentT(loc, *(jnp.exp(jnp.clip(log, -most, most)) for log in logs))
 
     def random_noise(self, outputs: Outputs) -> RandomNoise:
         """The mean and the variance that are under the Normal-Inverse-Gamma distribution."""

@@ -1,1 +1,0 @@
-"""Regression on the UCI sets with the splits that papers on uncertain networks share."""
