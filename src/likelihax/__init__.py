@@ -49,6 +49,7 @@ from .inference import bootstrap as bootstrap
 from .inference import compare as compare
 from .inference import deep_ensemble as deep_ensemble
 from .inference import delta as delta
+from .inference import fit_each as fit_each
 from .inference import identify as identify
 from .inference import last_layer as last_layer
 from .inference import leave_one_out as leave_one_out

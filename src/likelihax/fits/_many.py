@@ -270,9 +270,15 @@ def num_cores() -> int:
 
 
 def runner(
-    method: AbstractMethod, problem: Problem, workers: int | None, source: AbstractSource
+    method: AbstractMethod,
+    problem: Problem,
+    workers: int | None,
+    source: AbstractSource,
+    side_by_side: bool | None = None,
 ) -> AbstractRunner:
-    """The one for this hardware."""
-    if jax.default_backend() == "cpu":
+    """The one that was asked for, or else the one for this hardware."""
+    if side_by_side is None:
+        side_by_side = jax.default_backend() != "cpu"
+    if not side_by_side:
         return OnThreads(method, problem, workers, source)
     return SideBySide(method, problem, workers, source.reach(1).take(range(1)), source.num)

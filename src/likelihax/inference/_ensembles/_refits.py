@@ -91,6 +91,7 @@ def refits(
     problems: Sequence[Problem],
     *,
     workers: int | None = None,
+    side_by_side: bool | None = None,
     progress: bool | None = None,
     label: str = "fits",
 ) -> Refits:
@@ -105,6 +106,8 @@ def refits(
     - `problems`: one or more, the first of which everything is compiled for.
     - `workers`: how many run at the same time: by default as many as there are cores on a CPU,
         and all on an accelerator.
+    - `side_by_side`: whether as one computation rather than on threads; by default on an
+        accelerator.
     - `progress`: whether to show a bar; by default in a terminal or a notebook.
     - `label`: what the bar is called.
 
@@ -116,7 +119,7 @@ def refits(
     problems = [_strong(problem) for problem in problems]
     first = problems[0]
     source = _Given(_candidates(first, problems, label))
-    fits = runner(method, first, workers, source)
+    fits = runner(method, first, workers, source, side_by_side)
     search = Search(source, fits)
     began = time.perf_counter()
     with Progress(source.num, label, progress) as bar:
