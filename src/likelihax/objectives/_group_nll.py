@@ -45,7 +45,7 @@ class GroupNLL(AbstractObjective):
     The scale may differ within a group, predicted for instance: it is then multiplied by what the
     group has in common. What says how alike groups are may not: `dof`, or `evidence` and `shape`.
     Raises `ValueError` where it does, and for likelihoods of which nothing is hidden.
-    `likelihax.inference.hidden_noise(fit)` has the noise of each group.
+    `likelihax.inference.noise_of_groups(fit)` has the noise of each group.
     """
 
     by: str = eqx.field(static=True)
