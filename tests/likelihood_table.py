@@ -77,6 +77,12 @@ def triangle(below: float, *diagonal: float) -> Piece:
     return Piece((below, *map(math.log, diagonal)), natural, fitted)
 
 
+def through_logarithm(argument: Any) -> Any:
+    """What is predicted without a link, by the logarithm rather than as the family would."""
+    bare = isinstance(argument, lk.Predicted) and argument.link is None
+    return predicted("log") if bare else argument
+
+
 ORDERED = constraints.ordered_vector
 
 
@@ -236,7 +242,7 @@ PLAIN = {
     ),
     "normal_inverse_gamma": Row(
         lambda loc, evidence, shape, rate: lk.NormalInverseGamma(
-            loc, evidence, predicted("log") if shape == predicted() else shape, rate
+            loc, evidence, through_logarithm(shape), rate
         ),
         {"loc": number(0.7), "evidence": amount(2.2), "shape": amount(1.4), "rate": amount(0.9)},
         lambda y, loc, evidence, shape, rate: stats.t.logpdf(

@@ -139,12 +139,13 @@ def test_predictive_is_the_integral_over_mean_and_variance():
         np.testing.assert_allclose(np.exp(d.log_prob(y)), integral, rtol=1e-10)
     np.testing.assert_allclose(d.aleatoric, 1.9 / 2.4, rtol=1e-14)
     np.testing.assert_allclose(d.epistemic, 1.9 / 2.4 / 2.2, rtol=1e-14)
-    np.testing.assert_allclose(d.variance, d.aleatoric + d.epistemic, rtol=1e-13)
+    np.testing.assert_allclose(d.variance, stats.t(6.8, scale=d.width).var(), rtol=1e-13)
     np.testing.assert_allclose(d.width, np.sqrt(1.9 * 3.2 / (3.4 * 2.2)), rtol=1e-14)
     np.testing.assert_allclose(d.ignorance, 2.2**-0.5, rtol=1e-14)
     no_variance = PredictiveStudentT(0.0, 1.0, jnp.array([0.8, 1.0]), 1.0)
     assert np.all(np.isinf(no_variance.aleatoric))
     assert np.all(np.isinf(no_variance.epistemic))
+    assert np.all(np.isinf(no_variance.variance))
 
 
 def test_cumulative_distribution_of_the_predictive():

@@ -57,6 +57,11 @@ class PredictiveStudentT(dist.StudentT):
         return self.aleatoric / self.evidence
 
     @property
+    def variance(self) -> Array:
+        """The sum of both; infinite where there is none."""
+        return self.aleatoric + self.epistemic
+
+    @property
     def width(self) -> Array:
         r"""$\sqrt{\beta(1+\nu)/(\alpha\nu)}$, the scale, which the likelihood determines."""
         return self.scale
