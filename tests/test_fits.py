@@ -1,5 +1,8 @@
 """The verb and its methods, against closed forms, SciPy and finite differences."""
 
+import sys
+from types import ModuleType, SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -368,6 +371,21 @@ def test_no_bar_where_nobody_watches(capfd):
     method = lhx.GradientDescent(optax.adam(1e-3), max_steps=2000, tolerance=0.0)
     lhx.fit(lhx.NLL(), lynx_hare.predictor(), lynx_hare.data(), method=method)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("shell", "watched"), [(object(), False), (None, False), ("kernel", True)])
+def test_a_notebook_is_where_there_is_a_kernel(shell, watched, monkeypatch):
+    """Not where something has merely imported one, as whatever starts a kernel does."""
+    from likelihax._progress import interactive
+
+    if shell == "kernel":
+        shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = lambda: shell
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert interactive() is watched
 
 
 def test_a_bar_where_asked(capfd, monkeypatch):

@@ -46,4 +46,11 @@ class Progress:
 
 def interactive() -> bool:
     """Whether a person is likely to be watching: a terminal or a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_a_notebook()
+
+
+def _in_a_notebook() -> bool:
+    """Whether this runs in a kernel; that something has imported one says nothing."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")
