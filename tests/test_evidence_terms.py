@@ -191,7 +191,7 @@ def test_what_is_not_possible_is_refused(as_a_user):
         tied(-1)
 
 
-def test_the_likelihood_alone_leaves_evidence_open_and_a_term_settles_it(getkey):
+def test_the_likelihood_alone_leaves_evidence_open_and_a_term_settles_it():
     """Meinert, Gawlikowski and Lavin: along a curve in rate and evidence nothing changes."""
     rng = np.random.default_rng(0)
     y = rng.standard_t(6, size=400)
@@ -215,7 +215,5 @@ def test_the_likelihood_alone_leaves_evidence_open_and_a_term_settles_it(getkey)
     np.testing.assert_allclose(fit.nll, wanted, atol=1e-3)
     settled = lhx.fit(lhx.NLL() + 0.1 * terms.WeakEvidence(), predictor, data, method=lhx.BFGS())
     assert settled.success
-    matrix = settled.problem.objective.evaluate(settled.predictor, data).total
-    assert np.isfinite(matrix)
     hessian = jax.hessian(lambda t: settled.problem.value(t)[0])(settled.record.theta)
     assert np.linalg.eigvalsh(hessian).min() > 1e-3

@@ -138,22 +138,17 @@ class NormalInverseGamma(Distribution):
     @property
     def mean(self) -> Array:
         r"""$(\gamma,\ \beta / (\alpha - 1))$, infinite where $\alpha$ is 1 or less."""
-        return jnp.stack([self.loc, self._expected_variance], axis=-1)
+        return jnp.stack([self.loc, self.predictive().aleatoric], axis=-1)
 
     @property
     def variance(self) -> Array:
         """Of the mean and of the variance; infinite where there is none."""
         alpha = self.concentration
         beyond = alpha > 2
-        spread = self._expected_variance**2 / jnp.where(beyond, alpha - 2, 1.0)
+        said = self.predictive()
+        spread = said.aleatoric**2 / jnp.where(beyond, alpha - 2, 1.0)
         spread = jnp.where(beyond, spread, jnp.inf)
-        return jnp.stack([self._expected_variance / self.evidence, spread], axis=-1)
-
-    @property
-    def _expected_variance(self) -> Array:
-        finite = self.concentration > 1
-        found = self.rate / jnp.where(finite, self.concentration - 1, 1.0)
-        return jnp.where(finite, found, jnp.inf)
+        return jnp.stack([said.epistemic, spread], axis=-1)
 
     def entropy(self) -> Array:
         r"""In nats.

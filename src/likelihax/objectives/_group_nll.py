@@ -16,7 +16,7 @@ from ..data import AbstractData, Experiments
 from ..likelihoods import AbstractRandomNoise
 from ._hidden_noise import HiddenNoise, check_random_noise, hidden_noise
 from ._nll import NLL
-from ._objective import AbstractObjective, Evaluation, Split
+from ._objective import AbstractObjective, Evaluation, Split, solved
 
 
 @final
@@ -62,13 +62,7 @@ class GroupNLL(AbstractObjective):
     def evaluate(self, predictor: Predictor, data: AbstractData) -> Evaluation:
         """The sum over groups and observables."""
         noise, simulation = self._hidden(predictor, data)
-        return Evaluation(
-            total=jnp.sum(noise.nll(data.values, data.observed)),
-            result=simulation.result,
-            time_reached=simulation.time_reached,
-            num_steps=simulation.num_steps,
-            solves=simulation.solves,
-        )
+        return solved(jnp.sum(noise.nll(data.values, data.observed)), simulation)
 
     def each(self, predictor: Predictor, data: AbstractData) -> Array:
         """The NLL of each group, shape `(groups, *observables)`, of a resolved predictor."""
@@ -132,14 +126,7 @@ class GroupNLL(AbstractObjective):
         if isinstance(data, Experiments) and by != self.by:
             count = len(data.members[by])
             members = jax.ops.segment_sum(members, data.membership[by], num_segments=count)
-        nothing = Evaluation(
-            total=jnp.zeros((), members.dtype),
-            result=simulation.result,
-            time_reached=simulation.time_reached,
-            num_steps=simulation.num_steps,
-            solves=simulation.solves,
-        )
-        return Split(members, nothing)
+        return Split(members, solved(jnp.zeros((), members.dtype), simulation))
 
     @property
     def is_likelihood(self) -> bool:

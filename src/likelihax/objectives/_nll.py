@@ -14,7 +14,7 @@ from ..data import AbstractData, Experiments
 from ..likelihoods import AbstractLikelihood, AbstractRegularLikelihood
 from ..models import AbstractSimulator, Simulation
 from ..reductions import AbstractReduction, Sum
-from ._objective import AbstractObjective, Evaluation, Split
+from ._objective import AbstractObjective, Evaluation, Split, solved
 from ._observations import CurvedLoss, Observations
 
 
@@ -51,12 +51,8 @@ class NLL(AbstractObjective):
     def evaluate(self, predictor: Predictor, data: AbstractData) -> Evaluation:
         """The reduced NLL of all measured values."""
         elementwise, simulation = self.elementwise(predictor, data)
-        return Evaluation(
-            total=self.reduction(elementwise, self._counted(predictor.likelihood, data)),
-            result=simulation.result,
-            time_reached=simulation.time_reached,
-            num_steps=simulation.num_steps,
-            solves=simulation.solves,
+        return solved(
+            self.reduction(elementwise, self._counted(predictor.likelihood, data)), simulation
         )
 
     def breakdown(self, predictor: Predictor, data: AbstractData) -> dict[str, Array]:
@@ -99,14 +95,7 @@ class NLL(AbstractObjective):
             members = jax.ops.segment_sum(rows, whose, num_segments=len(data.members[by]))
         else:
             members = jnp.where(simulation.success, rows.sum(keepdims=True), jnp.inf)
-        nothing = Evaluation(
-            total=jnp.zeros((), members.dtype),
-            result=simulation.result,
-            time_reached=simulation.time_reached,
-            num_steps=simulation.num_steps,
-            solves=simulation.solves,
-        )
-        return Split(members, nothing)
+        return Split(members, solved(jnp.zeros((), members.dtype), simulation))
 
     @property
     def is_density(self) -> bool:

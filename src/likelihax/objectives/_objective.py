@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from .._parameters import resolve, vary
 from .._result import RESULTS
 from ..data import AbstractData
-from ..models import Solves
+from ..models import Simulation, Solves
 from ._observations import CurvedLoss, Observations
 
 # A number, or a function from the step of a fit to one, such as Optax's schedules are.
@@ -333,6 +333,17 @@ def evaluated(total: Array) -> Evaluation:
         result=RESULTS.successful,
         time_reached=jnp.asarray(jnp.inf, total.dtype),
         num_steps=jnp.asarray(0),
+    )
+
+
+def solved(total: Array, simulation: Simulation) -> Evaluation:
+    """The evaluation of what needs one prediction."""
+    return Evaluation(
+        total=total,
+        result=simulation.result,
+        time_reached=simulation.time_reached,
+        num_steps=simulation.num_steps,
+        solves=simulation.solves,
     )
 
 

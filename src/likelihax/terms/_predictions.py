@@ -12,7 +12,7 @@ from numpyro.distributions.distribution import validation_enabled
 from .._predictor import Predictor
 from ..data import AbstractData
 from ..models import Simulation
-from ..objectives._objective import Evaluation
+from ..objectives._objective import Evaluation, solved
 
 
 class Predicted(NamedTuple):
@@ -33,13 +33,7 @@ def predicted_rows(predictor: Predictor, data: AbstractData) -> Predicted:
 def evaluated_rows(total: Array, simulation: Simulation) -> Evaluation:
     """The evaluation of a term: infinite, never NaN, where there is no prediction."""
     usable = simulation.success & jnp.isfinite(total)
-    return Evaluation(
-        total=jnp.where(usable, total, jnp.inf),
-        result=simulation.result,
-        time_reached=simulation.time_reached,
-        num_steps=simulation.num_steps,
-        solves=simulation.solves,
-    )
+    return solved(jnp.where(usable, total, jnp.inf), simulation)
 
 
 def check_kinds(predictor: Any, data: Any, term: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 from numpyro import distributions as dist
 from scipy.optimize import minimize_scalar
@@ -21,7 +21,7 @@ from ...fits import Fit
 from ...likelihoods import AbstractRegularLikelihood, Normal
 from ...likelihoods._likelihood import Outputs
 from ...objectives import NLL
-from ...terms._selection import Where, check_where, plain_places
+from ...terms._selection import Where, check_where, flat, plain_places
 from .._ensembles._predictive_mixture import PredictiveMixture
 from ._bands import moves
 
@@ -93,7 +93,7 @@ class LastLayer(eqx.Module):
         def outputs(moved: Predictor) -> Outputs:
             return likelihood.outputs(moved.simulate(*arguments).values)
 
-        return self._distribution(likelihood, *self._moving(outputs))
+        return self._distribution(likelihood, *_linear(self, outputs))
 
     def predictive(self, data: AbstractData) -> LaplacePredictive:
         """The distribution of every value of `data`."""
@@ -102,7 +102,7 @@ class LastLayer(eqx.Module):
         def outputs(moved: Predictor) -> Outputs:
             return moved.likelihood_of(data).outputs(moved.predict(data).values)
 
-        return self._distribution(likelihood, *self._moving(outputs))
+        return self._distribution(likelihood, *_linear(self, outputs))
 
     def nll(self, data: AbstractData) -> Array:
         """Minus the logarithm of the predictive density of each value; zero where missing."""
@@ -110,10 +110,6 @@ class LastLayer(eqx.Module):
         each = -self.predictive(data).log_prob(data.values)
         event = tuple(range(-self.predictor.likelihood.event_ndim, 0))
         return jnp.where(jnp.all(data.observed, axis=event), each, 0.0)
-
-    def _moving(self, outputs: Any) -> tuple[Outputs, tuple[Array, ...]]:
-        found: tuple[Outputs, tuple[Array, ...]] = _linear(self, outputs)
-        return found
 
     def _distribution(
         self, likelihood: Any, centre: Outputs, slopes: tuple[Array, ...]
@@ -184,8 +180,8 @@ def last_layer(
     strengths = np.zeros(right.shape[0])
     strengths[: singular.size] = singular**2
     if precision is None:
-        size = float(sum(np.sum(np.asarray(x) ** 2) for x in _leaves(where, resolved)))
-        precision = _by_evidence(strengths, size)
+        squares = float(jnp.sum(flat(where, resolved) ** 2))
+        precision = _by_evidence(strengths, squares)
     factor = right.T / np.sqrt(strengths + precision)
     dtype = data.values.dtype
     return LastLayer(resolved, where, jnp.asarray(factor, dtype), float(precision), num)
@@ -214,23 +210,11 @@ def _check_finite(predictor: Predictor, data: AbstractData) -> None:
         )
 
 
-def _leaves(where: Where, predictor: Any) -> list[Any]:
-    found: list[Any] = jtu.tree_leaves(where(predictor))
-    return found
-
-
 def _moved(predictor: Predictor, where: Where, by: Array) -> Predictor:
     """The predictor, its selected numbers moved by a vector."""
-    leaves, moved, at = _leaves(where, predictor), [], 0
-    for leaf in leaves:
-        moved.append(leaf + by[at : at + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
-        at += leaf.size
-    found: Predictor = eqx.tree_at(lambda p: _leaves(where, p), predictor, moved)
-    return found
-
-
-def _size(where: Where, predictor: Predictor) -> int:
-    return sum(leaf.size for leaf in _leaves(where, predictor))
+    numbers, back = ravel_pytree(where(predictor))
+    moved: Predictor = eqx.tree_at(where, predictor, back(numbers + by.astype(numbers.dtype)))
+    return moved
 
 
 @eqx.filter_jit
@@ -249,7 +233,7 @@ def _linear(layer: LastLayer, outputs: Any) -> tuple[Outputs, tuple[Array, ...]]
 @eqx.filter_jit
 def _rows(predictor: Predictor, where: Where, data: AbstractData) -> Array:
     """Rows whose cross product is the information that the data hold of the selected numbers."""
-    nothing = jnp.zeros(_size(where, predictor), data.values.dtype)
+    nothing = jnp.zeros(flat(where, predictor).size, data.values.dtype)
 
     def moving(by: Array) -> Any:
         (seen,) = NLL().observations(_moved(predictor, where, by), data)
@@ -261,7 +245,7 @@ def _rows(predictor: Predictor, where: Where, data: AbstractData) -> Array:
     return rows_of(cholesky(likelihood.information(seen.outputs)), jacobian, seen.weights)
 
 
-def _by_evidence(strengths: np.ndarray, size: float) -> float:
+def _by_evidence(strengths: np.ndarray, squares: float) -> float:
     r"""The prior precision with the largest marginal likelihood.
 
     Up to a constant, $-2\log p(y \mid \tau) = \tau\lVert\theta\rVert^2
@@ -271,7 +255,7 @@ def _by_evidence(strengths: np.ndarray, size: float) -> float:
 
     def cost(log_precision: float) -> float:
         precision = math.exp(log_precision)
-        return precision * size + float(np.sum(np.log1p(strengths / precision)))
+        return precision * squares + float(np.sum(np.log1p(strengths / precision)))
 
     ends = math.log(_LEAST * typical), math.log(_MOST * typical)
     # The cost may be flat far out: begin from the best of a grid.
@@ -295,13 +279,13 @@ def _normal_points(size: int, num: int) -> np.ndarray:
 def _drawn(centre: Outputs, slopes: tuple[Array, ...], factor: Array, points: Array) -> Outputs:
     """The outputs at each draw, which is their first axis."""
     shape = centre[0].shape
-    flat = lambda array: array.reshape(-1, *array.shape[len(shape) :])
+    rows = lambda array: array.reshape(-1, *array.shape[len(shape) :])
 
     def one(of_value: Any) -> tuple[Array, ...]:
         at, moving = of_value
         return tuple(o + by for o, by in zip(at, moves(moving, factor, points), strict=True))
 
-    found = jax.lax.map(one, (tuple(map(flat, centre)), tuple(map(flat, slopes))), batch_size=64)
+    found = jax.lax.map(one, (tuple(map(rows, centre)), tuple(map(rows, slopes))), batch_size=64)
     first = lambda array: jnp.moveaxis(array, 1, 0)
     return tuple(first(each).reshape(-1, *o.shape) for each, o in zip(found, centre, strict=True))
 
