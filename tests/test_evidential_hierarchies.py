@@ -277,7 +277,7 @@ def test_outlying_experiment_widens_its_own_noise(noisy_fit):
 
 
 def test_noise_of_groups_says_what_it_needs(noisy_fit):
-    with pytest.raises(ValueError, match="level is"):
+    with pytest.raises(ValueError, match="noise_of_groups: the level must be in"):
         noise_of_groups(noisy_fit, level=1.5)
     common = lhx.fit(lhx.NLL(), lhx.Predictor(Line(lhx.real(1.0)), Normal(0.3)), several())
     with pytest.raises(ValueError, match="no noise was hidden in a fit of NLL"):

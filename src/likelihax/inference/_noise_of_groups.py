@@ -11,6 +11,7 @@ from .._parameters import nodes_of, resolve
 from ..distributions import InverseGammaScale
 from ..fits import Fit
 from ..objectives import GroupNLL, HiddenNoise
+from ._checks import check_level
 
 
 class NoiseOfGroups(NamedTuple):
@@ -45,8 +46,7 @@ def noise_of_groups(fit: Fit, *, level: float = 0.9) -> NoiseOfGroups:
     group has. The fitted parameters are taken to be exactly the estimates. Raises `ValueError` for
     the fit of another objective, or for a `level` that is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"noise_of_groups: level is {level}: it must lie between 0 and 1.")
+    check_level(level, "noise_of_groups")
     found = nodes_of(GroupNLL, resolve(fit.unknowns.objective))
     if len(found) != 1:
         raise ValueError(
