@@ -47,6 +47,7 @@ from .inference import Ensemble as Ensemble
 from .inference import bands as bands
 from .inference import bootstrap as bootstrap
 from .inference import compare as compare
+from .inference import cross_fit as cross_fit
 from .inference import deep_ensemble as deep_ensemble
 from .inference import delta as delta
 from .inference import fit_each as fit_each

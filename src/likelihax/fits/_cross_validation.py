@@ -5,8 +5,6 @@ from functools import cached_property
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -15,6 +13,7 @@ from ..data import AbstractData
 from ..objectives import NLL, AbstractObjective, as_sum
 from ..reductions import Mean
 from ..terms import AbstractPenalty
+from ._folds import folds_of, without
 from ._method import AbstractMethod
 from ._path import Path, path
 from ._report import Fit
@@ -119,7 +118,7 @@ def cross_validate(
             "cross_validate: the data must be an Experiment or a Dataset, got "
             f"{type(data).__name__}."
         )
-    of_row = _folds(data, num_folds, folds, key)
+    of_row = folds_of("cross_validate", data, num_folds, folds, key)
     along = path(
         objective,
         penalty,
@@ -134,7 +133,7 @@ def cross_validate(
     score = NLL(Mean())
     scores = []
     for fold in range(int(of_row.max()) + 1):
-        train, test = _without(data, of_row == fold), _without(data, of_row != fold)
+        train, test = without(data, of_row == fold), without(data, of_row != fold)
         share = 1.0 if _is_mean(objective) else train.num_observed / data.num_observed
         fitted = path(
             objective,
@@ -157,41 +156,3 @@ def _score(score: NLL, predictor: Any, data: Any) -> Array:
 def _is_mean(objective: AbstractObjective) -> bool:
     parts = as_sum(objective).parts
     return any(isinstance(part, NLL) and not part.is_density for part in parts)
-
-
-def _without(data: AbstractData, rows: np.ndarray) -> AbstractData:
-    """The data with some rows marked as missing: all shapes stay, so nothing is compiled anew."""
-    shape = (-1,) + (1,) * (data.observed.ndim - 1)
-    kept = data.observed & ~jnp.asarray(rows).reshape(shape)
-    left: AbstractData = eqx.tree_at(lambda d: d.observed, data, kept)
-    return left
-
-
-def _folds(data: AbstractData, num_folds: int, folds: Any, key: Array | None) -> np.ndarray:
-    rows = data.values.shape[0]
-    if folds is None:
-        if key is None:
-            raise ValueError(
-                "cross_validate: the folds are drawn at random: give key=jax.random.key(0), or "
-                "folds."
-            )
-        if not 2 <= num_folds <= rows:
-            raise ValueError(
-                f"cross_validate: {num_folds} folds of {rows} rows: 2 or more of them."
-            )
-        order = np.asarray(jax.random.permutation(key, rows))
-        found = np.empty(rows, int)
-        found[order] = np.arange(rows) % num_folds
-    else:
-        found = np.asarray(folds)
-    whole = np.issubdtype(found.dtype, np.integer) and found.shape == (rows,)
-    if not whole or set(np.unique(found).tolist()) != set(range(max(int(found.max()) + 1, 2))):
-        raise ValueError(
-            f"cross_validate: folds must be one whole number for each of {rows} rows, from 0 "
-            "without gaps, and at least two of them."
-        )
-    measured = np.atleast_1d(np.any(np.asarray(data.observed).reshape(rows, -1), axis=1))
-    for fold in np.unique(found):
-        if not measured[found == fold].any() or not measured[found != fold].any():
-            raise ValueError(f"cross_validate: nothing was measured in fold {fold}, or but in it.")
-    return found

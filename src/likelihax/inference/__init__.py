@@ -15,6 +15,8 @@ from ._choice._likelihood_ratio import likelihood_ratio as likelihood_ratio
 from ._choice._stacking import stack as stack
 from ._ensembles._bootstrap import Bootstrap as Bootstrap
 from ._ensembles._bootstrap import bootstrap as bootstrap
+from ._ensembles._cross_fit import CrossFit as CrossFit
+from ._ensembles._cross_fit import cross_fit as cross_fit
 from ._ensembles._deep_ensemble import DeepEnsemble as DeepEnsemble
 from ._ensembles._deep_ensemble import deep_ensemble as deep_ensemble
 from ._ensembles._ensemble import Ensemble as Ensemble
