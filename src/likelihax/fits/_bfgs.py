@@ -4,6 +4,7 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import optimistix as optx
 from jaxtyping import Array, Float, PyTree
 
@@ -67,6 +68,7 @@ class BFGS(AbstractMethod):
             known, record.theta, None, {"autodiff_mode": "fwd"}, before, frozenset()
         )
         first = record.steps == 0
+        theta, after = _like((theta, after), (record.theta, before))
         after = _shortened(after, first, theta)
         accepted = after.num_accepted_steps > before.num_accepted_steps
         usable = jnp.isfinite(outcome.total)
@@ -88,6 +90,12 @@ class BFGS(AbstractMethod):
         scalar = eqx.filter_eval_shape(lambda: jnp.zeros((), theta.dtype))
         unused = lambda y, args: (jnp.zeros((), theta.dtype), None)
         return self._solver().init(unused, theta, None, {}, scalar, None, frozenset())
+
+
+def _like(found: Any, known: Any) -> Any:
+    """In the precision of what was there before: Optimistix's step lengths are in JAX's default."""
+    cast = lambda new, old: new.astype(old.dtype) if eqx.is_inexact_array(old) else new
+    return jtu.tree_map(cast, found, known)
 
 
 def _shortened(state: Any, first: Array, theta: Array) -> Any:
