@@ -138,3 +138,27 @@ def test_what_does_not_reach_a_mode_says_so():
     start = lhx.Predictor(Root(jnp.asarray(1.0)), lk.Normal(0.1))
     with pytest.raises(ValueError, match=r"standard errors from a mode\. Does where select a last"):
         lhx.last_layer(start, lambda p: p.model.number, data, precision=1e-6, refit=True)
+
+
+def test_one_compilation_serves_all_layers_and_questions_of_a_shape():
+    traces = []
+
+    class Counting(eqx.Module):
+        weights: Array
+
+        def __call__(self, x):
+            traces.append(x)
+            return jnp.stack([jnp.ones_like(x), x, x**2], axis=-1) @ self.weights
+
+    data = lhx.Dataset(X, Y)
+    layers = [
+        lhx.last_layer(
+            lhx.Predictor(Counting(jnp.full(3, start)), lk.Normal(STATED)), WEIGHTS, data
+        )
+        for start in (0.3, 0.4)
+    ]
+    layers[0](jnp.array([-1.0, 2.0]))
+    before = len(traces)
+    for layer in layers:
+        layer(jnp.array([0.5, 3.0]))
+    assert len(traces) == before

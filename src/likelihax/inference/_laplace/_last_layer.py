@@ -1,11 +1,13 @@
 """Part of a predictor as a Normal posterior: what its last layer cannot know."""
 
 import math
+from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
@@ -25,6 +27,8 @@ from .._ensembles._predictive_mixture import PredictiveMixture
 from ._bands import moves
 from ._layer_posterior import LayerPosterior, about_the_estimates, about_the_mode
 
+# Numbers that are differentiated for at a time.
+_ABREAST = 64
 # How many steps of scoring lead to a mode, and how near counts, in squared standard errors.
 _STEPS, _NEAR, _NEAR_ENOUGH = 30, 1e-6, 1e-2
 
@@ -91,21 +95,13 @@ class LastLayer(eqx.Module):
 
     def __call__(self, *arguments: Any) -> LaplacePredictive:
         """The distribution of what would be measured, given the model's arguments."""
-        likelihood = self.predictor.likelihood
-
-        def outputs(moved: Predictor) -> Outputs:
-            return likelihood.outputs(moved.simulate(*arguments).values)
-
-        return self._distribution(likelihood, *_linear(self, outputs))
+        found = _linear_at(self.predictor, self.where, arguments)
+        return self._distribution(self.predictor.likelihood, *found)
 
     def predictive(self, data: AbstractData) -> LaplacePredictive:
         """The distribution of every value of `data`."""
         likelihood = self.predictor.likelihood_of(data)
-
-        def outputs(moved: Predictor) -> Outputs:
-            return moved.likelihood_of(data).outputs(moved.predict(data).values)
-
-        return self._distribution(likelihood, *_linear(self, outputs))
+        return self._distribution(likelihood, *_linear_of(self.predictor, self.where, data))
 
     def nll(self, data: AbstractData) -> Array:
         """Minus the logarithm of the predictive density of each value; zero where missing."""
@@ -262,17 +258,32 @@ def _moved(predictor: Predictor, where: Where, by: Array) -> Predictor:
     return moved
 
 
+Linear = tuple[Outputs, tuple[Array, ...]]
+
+
+# What differs from one layer, or one question, to the next is an argument and no part of the code:
+# one compilation serves all of a shape.
 @eqx.filter_jit
-def _linear(layer: LastLayer, outputs: Any) -> tuple[Outputs, tuple[Array, ...]]:
+def _linear_at(predictor: Predictor, where: Where, arguments: tuple[Any, ...]) -> Linear:
+    outputs = lambda moved: moved.likelihood.outputs(moved.simulate(*arguments).values)
+    return _linear(predictor, where, outputs)
+
+
+@eqx.filter_jit
+def _linear_of(predictor: Predictor, where: Where, data: AbstractData) -> Linear:
+    outputs = lambda moved: moved.likelihood_of(data).outputs(moved.predict(data).values)
+    return _linear(predictor, where, outputs)
+
+
+def _linear(predictor: Predictor, where: Where, outputs: Callable[[Predictor], Outputs]) -> Linear:
     """What is predicted, and how it follows the selected numbers."""
-    nothing = jnp.zeros(layer.factor.shape[0], layer.factor.dtype)
+    numbers = flat(where, predictor)
 
     def moving(by: Array) -> Any:
-        found = outputs(_moved(layer.predictor, layer.where, by))
+        found = outputs(_moved(predictor, where, by))
         return found, found
 
-    slopes, centre = jax.jacfwd(moving, has_aux=True)(nothing)
-    return centre, slopes
+    return _jacobian(moving, jnp.zeros_like(numbers))
 
 
 @eqx.filter_jit
@@ -284,7 +295,7 @@ def _linearised(predictor: Predictor, where: Where, data: AbstractData) -> tuple
         (seen,) = NLL().observations(_moved(predictor, where, by), data)
         return jnp.stack(seen.outputs), seen
 
-    jacobian, seen = jax.jacfwd(moving, has_aux=True)(nothing)
+    seen, jacobian = _jacobian(moving, nothing)
     likelihood = predictor.likelihood_of(data)
     assert isinstance(likelihood, AbstractRegularLikelihood)
     lower = cholesky(likelihood.information(seen.outputs))
@@ -292,6 +303,16 @@ def _linearised(predictor: Predictor, where: Where, data: AbstractData) -> tuple
     total = lambda outputs: jnp.sum(likelihood.kernel(outputs, seen.values))
     score = jnp.stack(jax.grad(total)(seen.outputs))
     return rows_of(lower, jacobian, seen.weights), residuals_of(lower, score, seen.weights)
+
+
+def _jacobian(moving: Callable[[Array], tuple[Any, Any]], nothing: Array) -> tuple[Any, Any]:
+    """What `moving` says beside its result there, and how that follows each number.
+
+    A few numbers at a time: all at once would hold every layer behind them as many times.
+    """
+    _, push, beside = jax.linearize(moving, nothing, has_aux=True)
+    columns = jax.lax.map(push, jnp.eye(nothing.size, dtype=nothing.dtype), batch_size=_ABREAST)
+    return beside, jtu.tree_map(lambda each: jnp.moveaxis(each, 0, -1), columns)
 
 
 @eqx.filter_jit
