@@ -29,7 +29,6 @@ import optax
 from ase import Atoms, units
 from ase.build import molecule
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from jax import Array
 from numpyro.distributions import Distribution
 from tblite.ase import TBLite
@@ -62,7 +61,6 @@ def geometries(kind: str, count: int, seed: int) -> lhx.Dataset:
     """Positions in Å along a path at the temperature of `kind`, and the forces there."""
     name, kelvin = MOLECULES[kind]
     atoms, rng = with_forces(name), np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=kelvin, rng=rng)
     # ASE's own correction of drift heats small molecules; drift does not matter to forces.
     path = Langevin(
         atoms, units.fs, temperature_K=kelvin, friction=0.01 / units.fs, rng=rng, fixcm=False
