@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -103,7 +103,8 @@ def about_the_mode(
 
 def _spectrum(rows: np.ndarray, targets: np.ndarray) -> _Spectrum:
     # The targets ride along as a last column, so that no orthogonal factor is formed.
-    triangle = np.linalg.qr(np.column_stack([rows, targets]), mode="r")
+    # NumPy's types of old take it for several arrays, whatever the mode.
+    triangle: Any = np.linalg.qr(np.column_stack([rows, targets]), mode="r")
     size = rows.shape[1]
     left, singular, right = np.linalg.svd(triangle[:, :size], full_matrices=True)
     turned = left.T @ triangle[:, size]
