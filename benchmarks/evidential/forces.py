@@ -23,7 +23,7 @@ import optax
 
 import likelihax as lhx
 from examples import forces
-from likelihax.diagnostics import OutOfDistribution, out_of_distribution, strangeness
+from likelihax.diagnostics import out_of_distribution, strangeness
 from likelihax.likelihoods import Normal, NormalInverseGamma, tied
 from likelihax.terms import MisplacedEvidence
 
@@ -61,13 +61,20 @@ class Trained(NamedTuple):
     score: Any = "epistemic"
 
 
+class Told(NamedTuple):
+    """How well a score tells strange geometries from those held out."""
+
+    auroc: float
+    auprc: float
+
+
 class Row(NamedTuple):
     """What came out of one method for one seed; NLL in nats a force in eV/Å, errors in eV/Å."""
 
     nll: float
     error: float
-    hot: OutOfDistribution
-    other: OutOfDistribution
+    hot: Told
+    other: Told
     seconds: float
 
 
@@ -172,15 +179,16 @@ def row(trained: Trained, asked: dict[str, lhx.Dataset]) -> Row:
     held_out = asked[forces.USUAL]
     found = trained.predictor(held_out.inputs)
     usual = uncertainties(trained, held_out)
-    told = [
-        out_of_distribution(usual, uncertainties(trained, asked[kind]))
-        for kind in (forces.HOT, forces.OTHER)
-    ]
+
+    def told(kind: str) -> Told:
+        found = out_of_distribution(usual, uncertainties(trained, asked[kind]))
+        return Told(found.auroc, found.auprc)
+
     return Row(
         nll=-float(np.mean(np.asarray(found.log_prob(held_out.values), float))),
         error=float(np.sqrt(np.mean(np.asarray(found.mean - held_out.values, float) ** 2))),
-        hot=told[0],
-        other=told[1],
+        hot=told(forces.HOT),
+        other=told(forces.OTHER),
         seconds=trained.seconds,
     )
 
@@ -232,25 +240,8 @@ def run(pictures: Path | None = None) -> int:
         every.append(rows)
     print(f"\nmedians of {SEEDS} seeds\n{heads}")
     for name in METHODS:
-        print(line(name, _median([rows[name] for rows in every])))
+        each = [rows[name] for rows in every]
+        print(line(name, jtu.tree_map(lambda *column: float(np.median(column)), *each)))
     met = sum(map(is_met, every))
     print(f"{RECOMMENDED}: every bar met for {met} of {SEEDS} seeds")
     return 0 if met == SEEDS else 1
-
-
-def _median(rows: list[Row]) -> Row:
-    # Of each column for itself; the parts of AUROC and its like go along.
-    middle: Row = jtu.tree_map(
-        lambda *each: type(each[0])(**_middles(each)) if _is_told(each[0]) else np.median(each),
-        *rows,
-        is_leaf=_is_told,
-    )
-    return middle
-
-
-def _is_told(value: Any) -> bool:
-    return isinstance(value, OutOfDistribution)
-
-
-def _middles(each: tuple[OutOfDistribution, ...]) -> dict[str, float]:
-    return {name: float(np.median([vars(one)[name] for one in each])) for name in vars(each[0])}
