@@ -464,13 +464,14 @@ def test_bfgs_in_single_precision_where_double_is_allowed():
     """Optimistix keeps its step lengths in JAX's default precision, whatever the parameters' is."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 2)).astype(np.float32)
-    y = (x @ [1.0, 2.0] + rng.normal(size=30)).astype(np.float32)
+    y = np.asarray(x @ [1.0, 2.0] + rng.normal(size=30), np.float32)
     model = Columns(jnp.zeros(2, jnp.float32))
     start = lhx.Predictor(model, lhx.likelihoods.Normal(np.float32(1.0)))
     found = lhx.fit(lhx.NLL(), start, lhx.Dataset(x, y), method=lhx.BFGS(tolerance=1e-2))
     assert found.predictor.model.weights.dtype == np.float32
-    wanted = np.linalg.lstsq(x.astype(float), y.astype(float), rcond=None)[0]
-    np.testing.assert_allclose(found.predictor.model.weights, wanted, rtol=1e-3)
+    wanted = np.linalg.lstsq(np.asarray(x, float), np.asarray(y, float), rcond=None)[0]
+    # A hundredth of a standard error, which is 0.18.
+    np.testing.assert_allclose(found.predictor.model.weights, wanted, atol=2e-3)
 
 
 class Columns(eqx.Module):

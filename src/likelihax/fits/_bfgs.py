@@ -3,6 +3,7 @@
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optimistix as optx
@@ -64,11 +65,12 @@ class BFGS(AbstractMethod):
         def known(y: Float[Array, " size"], args: Any) -> tuple[Array, None]:
             return outcome.total + outcome.gradient @ (y - trial), None
 
-        theta, after, _ = self._solver().step(
-            known, record.theta, None, {"autodiff_mode": "fwd"}, before, frozenset()
-        )
+        # Its step lengths are in JAX's default precision, whatever that of the parameters is.
+        options = {"autodiff_mode": "fwd"}
+        with jax.numpy_dtype_promotion("standard"):
+            found = self._solver().step(known, record.theta, None, options, before, frozenset())
         first = record.steps == 0
-        theta, after = _like((theta, after), (record.theta, before))
+        theta, after = _like(found[:2], (record.theta, before))
         after = _shortened(after, first, theta)
         accepted = after.num_accepted_steps > before.num_accepted_steps
         usable = jnp.isfinite(outcome.total)
@@ -93,7 +95,7 @@ class BFGS(AbstractMethod):
 
 
 def _like(found: Any, known: Any) -> Any:
-    """In the precision of what was there before: Optimistix's step lengths are in JAX's default."""
+    """In the precision of what was there before."""
     cast = lambda new, old: new.astype(old.dtype) if eqx.is_inexact_array(old) else new
     return jtu.tree_map(cast, found, known)
 
