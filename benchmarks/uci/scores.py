@@ -1,0 +1,66 @@
+"""How good predictive distributions of the test rows are, and the table of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.uci import published
+from benchmarks.uci.methods import Said
+from benchmarks.uci.sets import Split
+
+
+class Score(NamedTuple):
+    """Of one split: nats a row, and the target's own unit."""
+
+    nll: float
+    rmse: float
+
+
+# The splits' scores by the method, and by whether it is one network or an ensemble.
+Scores = Mapping[tuple[str, str], Sequence[Score]]
+
+
+def scores_of(said: Mapping[str, Said], split: Split) -> dict[tuple[str, str], Score]:
+    """The scores of what was said, in the target's own unit."""
+    found = {}
+    for name, each in said.items():
+        for kind, predictive in (("single", each.single), ("ensemble", each.ensemble)):
+            if predictive is not None:
+                found[name, kind] = _score(predictive, split)
+    return found
+
+
+def _score(predictive: Any, split: Split) -> Score:
+    scaled = ((split.test_target - split.centre) / split.unit).astype(split.target.dtype)
+    density = np.asarray(predictive.log_prob(scaled), float) - np.log(split.unit)
+    away = np.asarray(predictive.mean, float) * split.unit + split.centre - split.test_target
+    return Score(float(-np.mean(density)), float(np.sqrt(np.mean(away**2))))
+
+
+def lines(name: str, scores: Scores) -> list[str]:
+    """The rows of a set: each method, then what papers print."""
+    found = []
+    for (method, kind), each in scores.items():
+        nll, rmse = (_told([getattr(one, what) for one in each]) for what in ("nll", "rmse"))
+        found.append(f"  {method:16} {kind:9} {nll}   {rmse}")
+    for who, nll in published.NLL.get(name, {}).items():
+        found.append(f"  {who:16} {'published':9} {nll:8.2f}")
+    return found
+
+
+def _told(numbers: Sequence[float]) -> str:
+    error = np.std(numbers, ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else np.nan
+    return f"{np.mean(numbers):8.3f} ± {error:5.3f}"
+
+
+def lost(scores: Scores) -> int:
+    """How many scores are not finite."""
+    return sum(not np.all(np.isfinite(one)) for each in scores.values() for one in each)
+
+
+def no_worse(name: str, scores: Scores, kind: str) -> bool | None:
+    """Whether what was chosen is at or below what is published; `None` where nothing is."""
+    bar = published.best(name, networks=kind == "single")
+    reached = np.mean([one.nll for one in scores["chosen", kind]])
+    return None if bar is None else bool(reached <= bar)
