@@ -23,9 +23,10 @@ jax.config.update("jax_enable_x64", True)
 from benchmarks.uci import methods, published, scores, sets, together, training  # noqa: E402
 
 FULL = training.Effort()
-# Many rows need more steps for a mean without noise, and give less to learn from how they end.
-MANY = training.Effort(first=1200, further=600)
-QUICK, QUICK_SPLITS = training.Effort(first=200, further=100, rounds=1, costs=(1.0,)), 3
+# Many rows outweigh any prior, so that its cost need not be chosen, and take more steps.
+MANY = training.Effort(first=1200, further=600, costs=(1.0,))
+QUICK = training.Effort(first=200, further=100, rounds=1, costs=(1.0,), members=3)
+QUICK_SPLITS = 3
 
 
 def effort(of: sets.Set, quick: bool) -> training.Effort:
