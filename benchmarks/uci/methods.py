@@ -42,14 +42,14 @@ def together(family: Family, by: Trained) -> tuple[list[lhx.Predictor], float]:
     """Everything learned together, at the cost at which rows left out are told best."""
     dtype = by.split.target.dtype
     begin = lambda network: extended(network, family.column, family.others)
-    left_out = np.where(by.folds == 0, 0, -1)
+    left_out = np.where(by.left_out.folds == 0, 0, -1)
     start = lhx.Predictor(begin(by.without[0]), family.likelihood)
     tried = {}
     for cost in by.effort.costs:
         found = lhx.cross_fit(
             family.objective(cost, dtype),
             start,
-            by.table(),
+            by.table,
             folds=left_out,
             method=by.further,
             progress=False,
@@ -59,7 +59,7 @@ def together(family: Family, by: Trained) -> tuple[list[lhx.Predictor], float]:
     best = min(tried, key=lambda cost: np.nan_to_num(tried[cost], nan=np.inf))
     objective = family.objective(best, dtype)
     networks = [begin(network) for network in by.members]
-    members = trained_further(objective, family.likelihood, networks, by.table(), by.further)
+    members = trained_further(objective, family.likelihood, networks, by.table, by.further)
     return members, tried[best]
 
 
@@ -100,7 +100,7 @@ def _of(family: Callable[[Trained], Family]) -> Callable[[Trained], dict[str, Sa
 def _normal_and_last_layer(by: Trained) -> dict[str, Said]:
     """Normal noise, and the same network with its last layer uncertain."""
     members, held_out = together(_normal(by), by)
-    layer = lhx.last_layer(members[0], last, by.table())
+    layer = lhx.last_layer(members[0], last, by.table)
     uncertain = Said(layer(by.split.test_features), None, held_out)
     return {"": _said(members, held_out, by), "last layer": uncertain}
 

@@ -16,6 +16,7 @@ import likelihax as lhx
 from benchmarks.uci.network import Network, fresh, weights
 from benchmarks.uci.sets import MANY, Matrix, Rows, Set, Split
 from benchmarks.uci.sets import split as split_of
+from likelihax.inference import CrossFit
 from likelihax.likelihoods import Normal
 
 
@@ -37,19 +38,35 @@ class Effort(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Networks of what is expected: some of all training rows, and one for each fold left out."""
+    """Networks of what is expected.
+
+    - `rounding`: of the target, in the units of its spread.
+    - `cost`: of the weights, as it was chosen.
+    - `fits`: to all training rows, from several beginnings.
+    - `left_out`: without each fold.
+    """
 
     split: Split
     effort: Effort
     rounding: float
-    folds: Rows
     cost: float
-    members: list[Network]
-    without: list[Network]
+    fits: list[lhx.Fit]
+    left_out: CrossFit
 
-    def table(self, target: Matrix | None = None) -> lhx.Dataset:
-        """The training rows, their target or another."""
-        return lhx.Dataset(self.split.features, self.split.target if target is None else target)
+    @property
+    def members(self) -> list[Network]:
+        """The networks of all training rows."""
+        return [fit.predictor.model for fit in self.fits]
+
+    @property
+    def without(self) -> list[Network]:
+        """The network without each fold."""
+        return [one.model for one in self.left_out.predictors]
+
+    @property
+    def table(self) -> lhx.Dataset:
+        """The training rows."""
+        return self.left_out.data
 
     @property
     def further(self) -> lhx.BFGS:
@@ -76,9 +93,8 @@ def expected(of: Set, number: int, effort: Effort) -> Trained:
     away = {cost: _constant_nll(split.target - found.predictions) for cost, found in tried.items()}
     best = min(away, key=lambda cost: away[cost])
     fits = lhx.fit_each(penalised(best, dtype), begun[count:], table, method=method, progress=False)
-    networks = [fits.fit(i).predictor.model for i in range(effort.members)]
-    without = [one.model for one in tried[best].predictors]
-    return Trained(split, effort, of.rounding, folds, best, networks, without)
+    members = [fits.fit(i) for i in range(effort.members)]
+    return Trained(split, effort, of.rounding, best, members, tried[best])
 
 
 def penalised(cost: float, dtype: Any) -> Any:

@@ -55,6 +55,7 @@ from .inference import identify as identify
 from .inference import last_layer as last_layer
 from .inference import leave_one_out as leave_one_out
 from .inference import likelihood_ratio as likelihood_ratio
+from .inference import noise_left_out as noise_left_out
 from .inference import numpyro_model as numpyro_model
 from .inference import profile as profile
 from .inference import sample as sample

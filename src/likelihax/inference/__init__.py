@@ -22,6 +22,9 @@ from ._ensembles._deep_ensemble import deep_ensemble as deep_ensemble
 from ._ensembles._ensemble import Ensemble as Ensemble
 from ._ensembles._ensemble import survivors as survivors
 from ._ensembles._fit_each import fit_each as fit_each
+from ._ensembles._noise_left_out import MeanAndNoise as MeanAndNoise
+from ._ensembles._noise_left_out import NoiseLeftOut as NoiseLeftOut
+from ._ensembles._noise_left_out import noise_left_out as noise_left_out
 from ._ensembles._predictive_mixture import PredictiveMixture as PredictiveMixture
 from ._ensembles._refits import Refits as Refits
 from ._individuals import IndividualValues as IndividualValues
