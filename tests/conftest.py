@@ -9,9 +9,9 @@ from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: tests have no screen
 if sys.version_info < (3, 12):
-    # The last JAX for Python 3.11 can emit code in two ways, and its default takes up to three
-    # times as long to compile. A later JAX has one way, a faster one, and stops at this flag: what
-    # a user's default gives is witnessed on the Pythons after this one.
+    # The last JAX for Python 3.11 can emit code in two ways, and compiles faster by the one that is
+    # not its default. A later JAX has one way, and stops at this flag. So a user's default is
+    # witnessed on later Pythons only: in continuous integration by the fast tests.
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
     )
@@ -82,7 +82,7 @@ def as_a_user():
 
 
 # These compile much, and what they witness does not depend on how well: without LLVM's costly
-# passes they take up to half the time. Last digits, bits and times are witnessed by the others,
+# passes they take a tenth to a half less time. Last digits, bits and times are witnessed by the others,
 # whose code is compiled as a user's is.
 LITTLE_OPTIMISED = {
     "test_bad_input",
