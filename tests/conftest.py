@@ -2,19 +2,11 @@
 
 import os
 import shutil
-import sys
 import tempfile
 import zlib
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: tests have no screen
-if sys.version_info < (3, 12):
-    # The last JAX for Python 3.11 can emit code in two ways, and compiles faster by the one that is
-    # not its default. A later JAX has one way, and stops at this flag. So a user's default is
-    # witnessed on later Pythons only: in continuous integration by the fast tests.
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
-    )
 
 import hypothesis
 import jax
@@ -82,7 +74,7 @@ def as_a_user():
 
 
 # These compile much, and what they witness does not depend on how well: without LLVM's costly
-# passes they take a tenth to a half less time. Last digits, bits and times are witnessed by the others,
+# passes they take a sixth less time. Last digits, bits and times are witnessed by the others,
 # whose code is compiled as a user's is.
 LITTLE_OPTIMISED = {
     "test_bad_input",
@@ -90,17 +82,11 @@ LITTLE_OPTIMISED = {
     "test_calibration",
     "test_compare",
     "test_ensembles",
-    "test_evidential_hierarchies",
-    "test_evidence_terms",
     "test_experiments",
     "test_families_fitted",
     "test_information",
     "test_inputs",
-    "test_kinks",
-    "test_learned",
-    "test_learning_curves",
     "test_marginal",
-    "test_multistart",
     "test_numpyro_model",
     "test_posterior",
     "test_profiles",
