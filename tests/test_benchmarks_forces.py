@@ -106,7 +106,6 @@ def test_bars_are_those_of_the_recommended_method():
 @pytest.mark.slow
 def test_the_refitted_last_layer_knows_what_it_has_not_seen():
     found = bench.row(bench.refitted(0), bench.data(0).asked)
-    # Paths and training are chaotic in the last digit, which is another on each platform.
-    assert found.nll < -1.0
-    assert found.error < 0.12
-    assert min(found.hot.auroc, found.other.auroc) > 0.85
+    assert found.nll < -1.4
+    assert found.error < 0.08
+    assert min(found.hot.auroc, found.other.auroc) > bench.TOLD
