@@ -126,12 +126,13 @@ def test_noise_that_is_learned_from_rows_left_out_is_that_of_new_rows(tmp_path):
     (found,) = sets.read(write(tmp_path, table, splits=1, **files))
     effort = training.Effort(first=150, further=150, rounds=1, costs=(0.1,), members=1)
     trained = training.expected(found, 0, effort)
-    told, split = held_out_noise.told(trained), trained.split
-    said = told.members[0](split.test_features)
+    (member, *_), held_out = held_out_noise.learned(trained)
+    split = trained.split
+    said = member(split.test_features)
     off = (split.test_target - split.centre) / split.unit - np.asarray(said.mean)
     assert 0.85 < np.sqrt(np.mean(off**2 / np.asarray(said.variance))) < 1.15
     score = scores.scores_of({"": Said(said, None, 0.0)}, split)["", "single"]
-    assert abs(score.nll - told.held_out - np.log(split.unit)) < 0.15
+    assert abs(score.nll - held_out - np.log(split.unit)) < 0.15
     wide, narrow = table[200:, 0] > 0.5, table[200:, 0] < -0.5
     assert np.median(said.scale[wide]) > 1.5 * np.median(said.scale[narrow])
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+from parabola import FEATURES, WEIGHTS, Features, X, Y
 from scipy import optimize, stats
 
 import likelihax as lhx
@@ -12,22 +13,7 @@ from likelihax import likelihoods as lk
 from likelihax import predicted
 
 STATED = 1.5  # the noise that the likelihood is told, where 0.4 is true
-X = np.linspace(-1.0, 1.0, 30)
-FEATURES = np.column_stack([np.ones(30), X, X**2])
-Y = 0.5 + X - 0.3 * X**2 + 0.4 * np.random.default_rng(0).normal(size=30)
 COUNTS = np.random.default_rng(0).poisson(np.exp(1 + X))
-WEIGHTS = lambda p: p.model.weights
-
-
-class Features(eqx.Module):
-    """Known features with weights: a last layer and nothing else, which nothing has trained."""
-
-    weights: Array
-
-    def __call__(self, x):
-        rows = jnp.stack([jnp.ones_like(x), x, x**2], axis=-1)
-        found = rows @ self.weights
-        return found[:, 0] if found.shape[1] == 1 else found
 
 
 def untrained(likelihood, columns=1):

@@ -4,7 +4,7 @@ The scale is linear in the hidden layer of the network as it is: it takes a furt
 further pass.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -27,15 +27,11 @@ class Noise(eqx.Module):
         return self.network.features(rows) @ self.weights + self.shift
 
 
-class Told(NamedTuple):
-    """The networks with their noise, and the NLL of errors on rows left out."""
+def learned(by: Trained) -> tuple[list[lhx.Predictor], float]:
+    """The networks with their noise, and the NLL of rows left out, in nats a row.
 
-    members: list[lhx.Predictor]
-    held_out: float
-
-
-def told(by: Trained) -> Told:
-    """Noise, mean, noise and so on; the noise is the last to be learned."""
+    Noise, mean, noise and so on; the noise is the last to be learned.
+    """
     found = lhx.noise_left_out(
         by.fits,
         by.left_out,
@@ -45,7 +41,7 @@ def told(by: Trained) -> Told:
         method=by.further,
         progress=False,
     )
-    return Told(list(map(_in_one_pass, found.predictors)), found.held_out)
+    return list(map(_in_one_pass, found.predictors)), found.held_out
 
 
 def _begin(mean: lhx.Predictor) -> Noise:

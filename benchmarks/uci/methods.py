@@ -1,7 +1,6 @@
 """The methods: from networks of what is expected to what they say of rows never seen."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 import likelihax as lhx
 from benchmarks.uci import held_out_noise
 from benchmarks.uci.network import extended, last
-from benchmarks.uci.training import Trained, penalised, trained_further
+from benchmarks.uci.training import Trained, penalised
 from likelihax.likelihoods import Mixture, Normal, NormalInverseGamma, tied
 from likelihax.links import Softplus
 
@@ -38,29 +37,24 @@ class Family(NamedTuple):
         return alone if self.term is None else alone + self.term
 
 
-def together(family: Family, by: Trained) -> tuple[list[lhx.Predictor], float]:
-    """Everything learned together, at the cost at which rows left out are told best."""
+def _learned_together(family: Family, by: Trained) -> tuple[list[lhx.Predictor], float]:
+    """The networks, and the NLL of rows left out at the cost at which it is least."""
     dtype = by.split.target.dtype
-    begin = lambda network: extended(network, family.column, family.others)
+    begin = lambda network: lhx.Predictor(
+        extended(network, family.column, family.others), family.likelihood
+    )
     left_out = np.where(by.left_out.folds == 0, 0, -1)
-    start = lhx.Predictor(begin(by.without[0]), family.likelihood)
+    given: dict[str, Any] = {"method": by.further, "progress": False}
     tried = {}
     for cost in by.effort.costs:
-        found = lhx.cross_fit(
-            family.objective(cost, dtype),
-            start,
-            by.table,
-            folds=left_out,
-            method=by.further,
-            progress=False,
-        )
+        objective, start = family.objective(cost, dtype), begin(by.without[0])
+        found = lhx.cross_fit(objective, start, by.table, folds=left_out, **given)
         tried[cost] = float(np.mean(found.nll[left_out == 0]))
     # A cost at which training fails is none to choose.
     best = min(tried, key=lambda cost: np.nan_to_num(tried[cost], nan=np.inf))
-    objective = family.objective(best, dtype)
-    networks = [begin(network) for network in by.members]
-    members = trained_further(objective, family.likelihood, networks, by.table, by.further)
-    return members, tried[best]
+    starts = list(map(begin, by.members))
+    fits = lhx.fit_each(family.objective(best, dtype), starts, by.table, **given)
+    return [fits.fit(i).predictor for i in range(len(starts))], tried[best]
 
 
 def _normal(by: Trained) -> Family:
@@ -90,39 +84,20 @@ def _said(members: list[lhx.Predictor], held_out: float, by: Trained) -> Said:
     return Said(members[0](rows), lhx.Ensemble(members)(rows), held_out)
 
 
-def _of(family: Callable[[Trained], Family]) -> Callable[[Trained], dict[str, Said]]:
-    def of(by: Trained) -> dict[str, Said]:
-        return {"": _said(*together(family(by), by), by)}
-
-    return of
-
-
-def _normal_and_last_layer(by: Trained) -> dict[str, Said]:
+def _with_last_layer(by: Trained) -> dict[str, Said]:
     """Normal noise, and the same network with its last layer uncertain."""
-    members, held_out = together(_normal(by), by)
+    members, held_out = _learned_together(_normal(by), by)
     layer = lhx.last_layer(members[0], last, by.table)
     uncertain = Said(layer(by.split.test_features), None, held_out)
-    return {"": _said(members, held_out, by), "last layer": uncertain}
-
-
-def _from_rows_left_out(by: Trained) -> dict[str, Said]:
-    return {"": _said(*held_out_noise.told(by), by)}
-
-
-METHODS: dict[str, Callable[[Trained], dict[str, Said]]] = {
-    "Normal": _normal_and_last_layer,
-    "evidential": _of(_evidential),
-    "mixture": _of(_mixture),
-    "noise left out": _from_rows_left_out,
-}
+    return {"Normal": _said(members, held_out, by), "last layer": uncertain}
 
 
 def all_of(by: Trained) -> dict[str, Said]:
     """What each method says, by its name; `chosen` is the one that told rows left out best."""
-    found = {}
-    for name, method in METHODS.items():
-        for part, said in method(by).items():
-            found[part or name] = said
+    found = _with_last_layer(by)
+    found["evidential"] = _said(*_learned_together(_evidential(by), by), by)
+    found["mixture"] = _said(*_learned_together(_mixture(by), by), by)
+    found["noise left out"] = _said(*held_out_noise.learned(by), by)
     rivals = {name: said for name, said in found.items() if said.ensemble is not None}
     best = min(rivals, key=lambda name: np.nan_to_num(rivals[name].held_out, nan=np.inf))
     return found | {"chosen": rivals[best]}

@@ -5,6 +5,7 @@ Hernandez-Lobato and R. Adams (2015): `NAME/data/` with `data.txt`, which column
 which one the target, and the rows of each split.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 # Of the hidden layer, where a folder does not say it.
 WIDTH = 50
+# Training rows from which on single precision, and one part held out in place of folds, will do.
+MANY = 5000
 # Directions of the features that vary less than this, in units of the widest, are rounding errors.
 _FLAT = 1e-7
 
@@ -77,11 +80,7 @@ def split(of: Set, number: int) -> Split:
     )
 
 
-# Training rows from which on single precision, and one part held out in place of folds, will do.
-MANY = 5000
-
-
-def _whitening(rows: Matrix):
+def _whitening(rows: Matrix) -> Callable[[Matrix], Matrix]:
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     varies = scale > 0
     scaled = lambda x: (x[:, varies] - mean[varies]) / scale[varies]

@@ -5,7 +5,6 @@ mean has not found yet (M. Seitzer and others 2022, "On the pitfalls of heterosc
 estimation with probabilistic neural networks", ICLR 10). So the mean comes first.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -100,15 +99,6 @@ def expected(of: Set, number: int, effort: Effort) -> Trained:
 def penalised(cost: float, dtype: Any) -> Any:
     """The NLL with a Normal prior on the weights."""
     return lhx.NLL() + np.asarray(cost, dtype)[()] * lhx.terms.L2(weights)
-
-
-def trained_further(
-    objective: Any, likelihood: Any, networks: Sequence[Network], table: lhx.Dataset, method: Any
-) -> list[lhx.Predictor]:
-    """Networks, trained on with another likelihood."""
-    begun = [lhx.Predictor(network, likelihood) for network in networks]
-    fits = lhx.fit_each(objective, begun, table, method=method, progress=False)
-    return [fits.fit(i).predictor for i in range(len(networks))]
 
 
 def _folds(rows: int, seed: int) -> Rows:

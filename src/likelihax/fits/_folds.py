@@ -29,10 +29,10 @@ def folds_of(
     whole = np.issubdtype(found.dtype, np.integer) and found.shape == (rows,)
     numbers = {int(i) for i in np.unique(found)} - ({-1} if kept else set()) if whole else set()
     if len(numbers) < (1 if kept else 2) or numbers != set(range(len(numbers))):
-        least = "and at least one of them; -1 for rows that are always fitted" if kept else ""
+        least = "one of them; -1 for rows that are always fitted" if kept else "two of them"
         raise ValueError(
-            f"{who}: folds must be one whole number for each of {rows} rows, from 0 "
-            f"without gaps, {least or 'and at least two of them'}."
+            f"{who}: folds must be one whole number for each of {rows} rows, from 0 without gaps, "
+            f"and at least {least}."
         )
     measured = np.atleast_1d(np.any(np.asarray(data.observed).reshape(rows, -1), axis=1))
     for fold in sorted(numbers):

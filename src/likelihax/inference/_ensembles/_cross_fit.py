@@ -14,11 +14,11 @@ from ..._keys import check_key
 from ..._parameters import resolve
 from ..._predictor import Predictor
 from ...data import AbstractData
-from ...fits import AbstractMethod, Problem
+from ...fits import AbstractMethod
 from ...fits._folds import folds_of, without
-from ...fits._prepare import prepare, solved_like
 from ...objectives import NLL, AbstractObjective
-from ._refits import Refits, refits
+from ._fit_each import fit_each
+from ._refits import Refits
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,18 +116,14 @@ def cross_fit(
     starts = [predictors] * count if isinstance(predictors, Predictor) else list(predictors)
     if len(starts) != count:
         raise ValueError(f"cross_fit: {len(starts)} predictors for {count} folds.")
-    problems: list[Problem] = []
-    for fold, start in enumerate(starts):
-        method, problem = prepare(objective, start, without(data, of_row == fold), method)
-        problems.append(solved_like(problems[0], problem) if problems else problem)
-    assert method is not None
-    found = refits(
-        method,
-        problems,
+    found = fit_each(
+        objective,
+        starts,
+        [without(data, of_row == fold) for fold in range(count)],
+        method=method,
         workers=workers,
         side_by_side=side_by_side,
         progress=progress,
-        label="cross_fit",
     )
     return CrossFit(found, data, of_row)
 

@@ -16,6 +16,7 @@ from ..._parameters import constrained, resolve
 from ..._predictor import Predictor
 from ...data import Dataset
 from ...fits import BFGS, AbstractMethod, Fit, fit
+from ...fits._folds import without
 from ...likelihoods import StudentT, predicted
 from ...objectives import NLL, AbstractObjective
 from ...terms import Prior
@@ -73,7 +74,7 @@ class NoiseLeftOut:
     @property
     def errors(self) -> np.ndarray:
         """What each row left out is off by, in the units of the values; NaN for all others."""
-        return np.asarray(self.left_out.data.values) - self.left_out.predictions
+        return _errors(self.left_out)
 
     @cached_property
     def held_out(self) -> float:
@@ -174,6 +175,11 @@ def _dof(predictor: Predictor) -> Any:
     return likelihood.dof
 
 
+def _errors(left_out: CrossFit) -> np.ndarray:
+    seen = np.asarray(left_out.data.observed)
+    return np.where(seen, np.asarray(left_out.data.values) - left_out.predictions, np.nan)
+
+
 def _noise(
     mean: Predictor,
     noise: Callable[[Predictor], Any],
@@ -186,13 +192,11 @@ def _noise(
     number = lambda x: np.asarray(x, data.values.dtype)[()]
     dof = constrained(number(5.0), constraints.greater_than(2.0))
     start = Predictor(noise(mean), StudentT(predicted(), dof, loc=number(0.0)))
-    errors = np.asarray(data.values) - left_out.predictions
-    seen = np.asarray(data.observed) & np.isfinite(errors)
-    where = lambda d: (d.values, d.observed)
-    new = (jnp.asarray(np.where(seen, errors, 0.0).astype(errors.dtype)), jnp.asarray(seen))
+    errors = _errors(left_out)
+    seen = np.isfinite(errors)
+    table = without(data, ~seen).with_values(jnp.asarray(np.where(seen, errors, 0.0)))
     prior = Prior(_dof, dist.Gamma(number(2.0), number(0.1)))
     objective = NLL() + prior if penalty is None else NLL() + prior + penalty
-    table = eqx.tree_at(where, data, new)
     found = fit(objective, start, table, method=method or BFGS(), throw=False, progress=False)
     if not np.isfinite(found.nll):
         raise ValueError(f"noise_left_out: the noise could not be fitted. {found.message}")
