@@ -16,9 +16,14 @@ then refitted as Bayesian linear regression, which says what the data leave open
 """
 
 import math
+import os
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import NamedTuple
+
+# Nine atoms are no work to share: on cores that others use too, OpenMP's threads would wait for
+# one another most of the time. Read when tblite is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import equinox as eqx
 import jax
