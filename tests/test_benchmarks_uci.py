@@ -1,5 +1,7 @@
 """The benchmark on tables: how sets are read and scored, and a set whose noise is known."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -139,8 +141,11 @@ def test_noise_that_is_learned_from_rows_left_out_is_that_of_new_rows(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_on_a_folder_of_ones_own(tmp_path, capsys):
-    assert command.main([str(write(tmp_path, noisy())), "--quick"]) == 0
+    folder = str(write(tmp_path, noisy()))
+    assert command.main([folder, "--quick", "--pictures", str(tmp_path)]) == 0
+    assert (tmp_path / "uci.png").stat().st_size > 5000
     out = capsys.readouterr().out
+    assert re.search(r"chosen by rows left out: [a-zN ]+ [12]\b", out)
     assert "made: 2 splits" in out
     assert "scores that are not finite: 0" in out
     assert "times as fast" in out

@@ -17,7 +17,7 @@ from wells import KEY, at, double_well, four_wells, starts_of, wells
 import likelihax as lhx
 from examples import lynx_hare
 from likelihax import _progress, _result
-from likelihax.fits import _many, _multistart, _optima
+from likelihax.fits import _many, _multistart, _optima, _threads
 from likelihax.fits._start import StartError
 
 # Where (x^2 - 1)^2 + x/5 has no slope: two minima, and the hill that parts their basins.
@@ -301,7 +301,7 @@ def test_an_interruption_keeps_what_was_found(monkeypatch):
 
     whole = wells(num=8, method=DOWNHILL)
     monkeypatch.setattr(_many.OnThreads, "_one", slow)
-    monkeypatch.setattr(_many, "wait", interrupt)
+    monkeypatch.setattr(_threads, "wait", interrupt)
     found = wells(num=8, method=DOWNHILL, workers=1)
     assert len(found.fits) == 3
     assert "interrupted: 8 fits were wanted" in str(found)
@@ -327,8 +327,8 @@ def test_a_fit_under_way_ends_where_it_is(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_many, "chunks", slow)
-    monkeypatch.setattr(_many, "wait", interrupt)
-    monkeypatch.setattr(_many, "Event", lambda: stop)
+    monkeypatch.setattr(_threads, "wait", interrupt)
+    monkeypatch.setattr(_threads, "Event", lambda: stop)
     found = wells(num=2, method=DOWNHILL, workers=1)
     assert found.endings == {"interrupted": 1}
     assert found.fits[0].steps == 3
@@ -344,7 +344,7 @@ def test_an_interruption_before_anything_was_found(monkeypatch):
 
 def test_a_bar(monkeypatch, capfd):
     monkeypatch.setattr(_progress, "_DELAY", 0.0)
-    monkeypatch.setattr(_many, "_GLANCE", 1e-4)
+    monkeypatch.setattr(_threads, "_GLANCE", 1e-4)
     wells(num=64, method=DOWNHILL, progress=True)
     assert "fits" in capfd.readouterr().err
     wells(num=64, method=DOWNHILL, progress=False)
@@ -362,11 +362,20 @@ def test_an_error_on_a_thread_is_raised_and_stops_the_others(monkeypatch):
         raise RuntimeError("told to stop")
 
     monkeypatch.setattr(_many, "chunks", fail)
-    monkeypatch.setattr(_many, "Event", lambda: stop)
+    monkeypatch.setattr(_threads, "Event", lambda: stop)
     with pytest.raises(RuntimeError, match="out of memory"):
         wells(workers=2)
     assert next(calls) <= 2
     assert all(told)
+
+
+@pytest.mark.parametrize(
+    ("waits", "cores", "found"), [(True, 4, [3, 1, 3]), (True, 1, [1, 1, 1]), (False, 4, [4, 1, 9])]
+)
+def test_a_core_is_left_free_where_lapack_waits_for_itself(monkeypatch, waits, cores, found):
+    monkeypatch.setattr(_threads, "_LAPACK_WAITS", waits)
+    monkeypatch.setattr(_threads, "num_cores", lambda: cores)
+    assert [_threads.most_threads(asked) for asked in (None, 1, 9)] == found
 
 
 def test_waterfall():

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.uci FOLDER [SET ...] [--quick]`.
+"""`python -m benchmarks.uci FOLDER [SET ...] [--quick] [--pictures FOLDER]`.
 
 Test NLL and RMSE of networks of one hidden layer on every set in a folder, over the splits that are
 given there, beside what papers print for them. Everything that is chosen is chosen by training rows
@@ -10,7 +10,9 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 # As many fits run at the same time as there are cores: within one, threads of its own are only in
 # the way (with two fits on two cores, up to ten times as slow). Read when JAX begins.
@@ -20,7 +22,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from benchmarks.uci import methods, published, scores, sets, together, training  # noqa: E402
+from benchmarks.uci import methods, picture, published, scores, sets, together, training  # noqa: E402
 
 FULL = training.Effort()
 # Many rows outweigh any prior, so that its cost need not be chosen, and take more steps.
@@ -36,13 +38,22 @@ def effort(of: sets.Set, quick: bool) -> training.Effort:
     return MANY if len(of.splits[0][0]) > sets.MANY else FULL
 
 
-def run(of: sets.Set, quick: bool) -> dict[tuple[str, str], list[scores.Score]]:
+class Ran(NamedTuple):
+    """The scores on a set, and how often each method was the one chosen."""
+
+    scores: dict[tuple[str, str], list[scores.Score]]
+    chosen: Counter[str]
+
+
+def run(of: sets.Set, quick: bool) -> Ran:
     """All splits of a set, or the first of them."""
-    found: dict[tuple[str, str], list[scores.Score]] = {}
+    found = Ran({}, Counter())
     for number in range(min(len(of.splits), QUICK_SPLITS if quick else len(of.splits))):
         trained = training.expected(of, number, effort(of, quick))
-        for key, score in scores.scores_of(methods.all_of(trained), trained.split).items():
-            found.setdefault(key, []).append(score)
+        said = methods.all_of(trained)
+        found.chosen[methods.chosen_of(said)] += 1
+        for key, score in scores.scores_of(said, trained.split).items():
+            found.scores.setdefault(key, []).append(score)
     return found
 
 
@@ -52,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="with a folder for each set")
     parser.add_argument("names", metavar="SET", nargs="*", help="only these; by default all")
     parser.add_argument("--quick", action="store_true", help="3 splits each, and few steps")
+    parser.add_argument("--pictures", type=Path, help="where to draw, if at all")
     options = parser.parse_args(arguments)
     found = sets.read(options.folder)
     unknown = set(options.names) - {one.name for one in found}
@@ -59,16 +71,20 @@ def main(arguments: list[str] | None = None) -> int:
         known = ", ".join(one.name for one in found)
         parser.error(f"no set {sorted(unknown)[0]!r} there: choose from {known}")
     found = [one for one in found if not options.names or one.name in options.names]
-    lost, reached = 0, {}
+    lost, reached, every = 0, {}, {}
     for one in found:
         began = time.perf_counter()
-        of_set = run(one, options.quick)
-        count = len(next(iter(of_set.values())))
-        print(f"\n{one.name}: {count} splits, {time.perf_counter() - began:.0f} s")
+        of_set, chosen = run(one, options.quick)
+        print(f"\n{one.name}: {chosen.total()} splits, {time.perf_counter() - began:.0f} s")
         print(f"  {'':26}  test NLL           test RMSE")
-        print("\n".join(scores.lines(one.name, of_set)), flush=True)
+        print("\n".join(scores.lines(one.name, of_set)))
+        often = ", ".join(f"{name} {count}" for name, count in chosen.most_common())
+        print(f"  chosen by rows left out: {often}", flush=True)
         lost += scores.lost(of_set)
         reached[one.name] = {kind: scores.no_worse(one.name, of_set, kind) for kind in _GOALS}
+        every[one.name] = of_set
+    if options.pictures is not None:
+        picture.draw(every, options.pictures)
     small = min(found, key=lambda one: len(one.target))
     print(f"\n{together.line(small)}")
     return _verdict(lost, reached, judged=not options.quick)

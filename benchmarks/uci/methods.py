@@ -1,6 +1,7 @@
 """The methods: from networks of what is expected to what they say of rows never seen."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from likelihax.likelihoods import Mixture, Normal, NormalInverseGamma, tied
 from likelihax.links import Softplus
 
 COMPONENTS = 3
+CHOSEN = "chosen"
 
 
 class Said(NamedTuple):
@@ -100,4 +102,9 @@ def all_of(by: Trained) -> dict[str, Said]:
     found["noise left out"] = _said(*held_out_noise.learned(by), by)
     rivals = {name: said for name, said in found.items() if said.ensemble is not None}
     best = min(rivals, key=lambda name: np.nan_to_num(rivals[name].held_out, nan=np.inf))
-    return found | {"chosen": rivals[best]}
+    return found | {CHOSEN: rivals[best]}
+
+
+def chosen_of(said: Mapping[str, Said]) -> str:
+    """Which method it was."""
+    return next(name for name, one in said.items() if name != CHOSEN and one is said[CHOSEN])

@@ -42,16 +42,26 @@ def lines(name: str, scores: Scores) -> list[str]:
     """The rows of a set: each method, then what papers print."""
     found = []
     for (method, kind), each in scores.items():
-        nll, rmse = (_told([getattr(one, what) for one in each]) for what in ("nll", "rmse"))
+        nll, rmse = (f"{mean:8.3f} ± {error:5.3f}" for mean, error in (nll_of(each), rmse_of(each)))
         found.append(f"  {method:16} {kind:9} {nll}   {rmse}")
     for who, nll in published.NLL.get(name, {}).items():
         found.append(f"  {who:16} {'published':9} {nll:8.2f}")
     return found
 
 
-def _told(numbers: Sequence[float]) -> str:
+def nll_of(scores: Sequence[Score]) -> tuple[float, float]:
+    """Mean and standard error over the splits."""
+    return _mean_and_error([one.nll for one in scores])
+
+
+def rmse_of(scores: Sequence[Score]) -> tuple[float, float]:
+    """The same of the errors."""
+    return _mean_and_error([one.rmse for one in scores])
+
+
+def _mean_and_error(numbers: Sequence[float]) -> tuple[float, float]:
     error = np.std(numbers, ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else np.nan
-    return f"{np.mean(numbers):8.3f} ± {error:5.3f}"
+    return float(np.mean(numbers)), float(error)
 
 
 def lost(scores: Scores) -> int:
@@ -62,5 +72,5 @@ def lost(scores: Scores) -> int:
 def no_worse(name: str, scores: Scores, kind: str) -> bool | None:
     """Whether what was chosen is at or below what is published; `None` where nothing is."""
     bar = published.best(name, networks=kind == "single")
-    reached = np.mean([one.nll for one in scores["chosen", kind]])
+    reached, _ = nll_of(scores["chosen", kind])
     return None if bar is None else bool(reached <= bar)

@@ -1,14 +1,11 @@
 """Many runs of one compiled loop: on threads, or side by side in one computation."""
 
 import abc
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from threading import Event
-from threading import Event as Signal  # as a type, where tests replace what makes one
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -24,9 +21,7 @@ from ._candidates import AbstractSource, Candidates, put
 from ._loop import before_any_step, chunks, compile_loop, take_steps
 from ._method import AbstractMethod, Record
 from ._problem import Problem
-
-# How often the main thread looks at what the others have done, in seconds.
-_GLANCE = 0.1
+from ._threads import share_out
 
 
 class Ran(NamedTuple):
@@ -103,7 +98,7 @@ class OnThreads(AbstractRunner):
         meanwhile = lambda: source.begin
         self._chunk, self._arrays, fresh = compile_loop(method, problem, check=meanwhile)
         self._before = sum(eqx.is_array(leaf) for leaf in jtu.tree_leaves(method))
-        self._workers = workers or num_cores()
+        self._workers = workers
         self.compile_seconds = self._chunk.seconds if fresh else 0.0
 
     def run(
@@ -112,14 +107,14 @@ class OnThreads(AbstractRunner):
         """See `AbstractRunner`; what was under way when the user interrupted ends there."""
         found: dict[int, Ran] = {}
 
-        def one(which: int, stop: Signal) -> None:
+        def one(which: int, stop: Event) -> None:
             found[which] = self._one(starts, which, stop)
 
         glance = lambda: watch(list(found.values()))
         interrupted = share_out(one, list(which), self._workers, glance)
         return {i: _ended(ran) for i, ran in found.items()}, interrupted
 
-    def _one(self, starts: Candidates, which: int, stop: Signal) -> Ran:
+    def _one(self, starts: Candidates, which: int, stop: Event) -> Ran:
         arrays = list(self._arrays)
         for place, array in zip(starts.places, starts.arrays(which), strict=True):
             arrays[self._before + place] = array
@@ -129,46 +124,6 @@ class OnThreads(AbstractRunner):
         while not (record.done or stop.is_set()):
             record = next(so_far)
         return Ran(record, time.perf_counter() - began)
-
-
-def share_out(
-    work: Callable[[Any, Signal], None],
-    tasks: Sequence[Any],
-    workers: int,
-    glance: Callable[[], None],
-) -> bool:
-    """Does `work(task, stop)` for each task, some at the same time, each on a thread.
-
-    `stop` is set where the user interrupts, or a task fails: those under way should end then, and
-    no others begin. `glance` is called now and then on the caller's own thread. Returns whether the
-    user interrupted.
-    """
-    stop = Event()
-    todo = iter(tasks)  # its `next` gives each task to one thread only
-    nothing = object()
-
-    def on_a_thread() -> None:
-        try:
-            while not stop.is_set() and (task := next(todo, nothing)) is not nothing:
-                work(task, stop)
-        except BaseException:
-            stop.set()
-            raise
-
-    interrupted = False
-    count = min(workers, len(tasks))
-    with ThreadPoolExecutor(max(count, 1)) as pool:
-        futures = [pool.submit(on_a_thread) for _ in range(count)]
-        try:
-            while wait(futures, _GLANCE, FIRST_EXCEPTION).not_done:
-                glance()
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            stop.set()
-    for future in futures:
-        future.result()
-    return interrupted
 
 
 @final
@@ -260,13 +215,6 @@ def _ended(ran: Ran) -> Ran:
     if ran.record.done:
         return ran
     return ran._replace(record=ran.record.end(jnp.asarray(True), RESULTS.interrupted))
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def runner(

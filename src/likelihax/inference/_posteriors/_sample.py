@@ -17,7 +17,7 @@ from ...data import Experiments
 from ...fits import Fit
 from ...fits import fit as minimise
 from ...fits._loop import chunk_size, note_speed
-from ...fits._many import num_cores
+from ...fits._threads import most_threads, num_cores
 from ...objectives import AbstractObjective
 from ._chain import (
     Account,
@@ -234,7 +234,7 @@ def run_chains(
             raise
 
     interrupted = False
-    workers = min(num_cores(), len(starts))
+    workers = min(most_threads(), len(starts))
     total = settings.steps * len(starts)
     with Progress(total, "sample", progress) as bar, ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(work) for _ in range(workers)]

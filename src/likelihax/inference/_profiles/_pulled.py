@@ -16,8 +16,9 @@ from ..._result import RESULTS
 from ...fits import BFGS, Bundle, LevenbergMarquardt, Problem, Record
 from ...fits._anchor import Pull
 from ...fits._loop import chunks, compile_loop
-from ...fits._many import before_any_step_of_each, num_cores, share_out, split, take_steps_of_each
+from ...fits._many import before_any_step_of_each, split, take_steps_of_each
 from ...fits._method import AbstractMethod
+from ...fits._threads import share_out
 from ._quantity import Numbers
 
 
@@ -147,7 +148,7 @@ class Pulled:
                 request = _send(steps, record)
             steps.close()
 
-        return share_out(work, list(tasks), workers or num_cores(), glance)
+        return share_out(work, list(tasks), workers, glance)
 
     def side_by_side(
         self, tasks: Sequence[Task], workers: int | None, glance: Callable[[], None]
