@@ -41,12 +41,12 @@ def begun():
     return fit, lhx.cross_fit(lhx.NLL(), LINE, DATA, folds=FOLDS, progress=False)
 
 
-def t_fit(errors):
+def t_fit(errors, x=X):
     """Log-scale weights and degrees of freedom with the largest posterior, by SciPy."""
 
     def cost(numbers):
         dof = 2 + np.exp(numbers[-1])
-        density = stats.t.logpdf(errors, dof, 0.0, np.exp(X @ numbers[:-1]))
+        density = stats.t.logpdf(errors, dof, 0.0, np.exp(x @ numbers[:-1]))
         return -np.sum(density) - stats.gamma.logpdf(dof, 2.0, scale=10.0)
 
     start = np.r_[np.zeros(COLUMNS), 1.0]
@@ -69,9 +69,35 @@ def test_noise_is_fitted_to_errors_on_rows_left_out(begun):
     np.testing.assert_allclose(said.scale, np.exp(X @ weights), rtol=2e-3)
     np.testing.assert_allclose(said.df, dof, rtol=5e-3)
     np.testing.assert_allclose(said.loc, fit.predictor.model(X))
-    told = -np.mean(stats.t.logpdf(errors, dof, 0.0, np.exp(X @ weights)))
-    np.testing.assert_allclose(found.held_out, told, atol=1e-5)
     assert "60 of 60 rows left out once" in repr(found)
+
+
+def told_by_the_others(errors, folds):
+    """The NLL of the errors of each fold under the noise of all others."""
+    total = 0.0
+    for fold in range(folds.max() + 1):
+        unseen = folds == fold
+        weights, dof = t_fit(errors[~unseen], X[~unseen])
+        scale = np.exp(X[unseen] @ weights)
+        total -= np.sum(stats.t.logpdf(errors[unseen], dof, 0.0, scale))
+    return total / len(errors)
+
+
+def test_what_to_expect_of_new_rows_is_told_by_the_noise_of_others(begun):
+    found = lhx.noise_left_out(*begun, noise_of, rounds=0)
+    np.testing.assert_allclose(found.held_out, told_by_the_others(found.errors, FOLDS), atol=1e-4)
+    seen = lhx.NLL().elementwise(found.noises[0].predictor, found.noises[0].data)[0]
+    assert found.held_out > np.mean(seen) + 0.01
+
+
+def test_the_errors_of_a_single_part_are_left_out_by_fifths(begun):
+    half = np.where(np.arange(ROWS) < 40, 0, -1)
+    left_out = lhx.cross_fit(lhx.NLL(), LINE, DATA, folds=half, progress=False)
+    found = lhx.noise_left_out(begun[0], left_out, noise_of, rounds=0)
+    folds = found.noise_left_out.folds
+    assert np.all(folds[40:] == -1)
+    assert np.bincount(folds[:40]).tolist() == [8] * 5
+    assert np.isfinite(found.held_out)
 
 
 def test_the_mean_is_fitted_anew_with_that_noise_known(begun):
@@ -141,6 +167,9 @@ def test_errors(begun, as_a_user):
         learn(fit, fit, noise_of)
     with pytest.raises(ValueError, match="must be of the same data"):
         learn(lhx.fit(lhx.NLL(), LINE, lhx.Dataset(X, VALUES + 1)), left_out, noise_of)
+    alone = lhx.cross_fit(lhx.NLL(), LINE, DATA, folds=np.r_[0, np.full(ROWS - 1, -1)])
+    with pytest.raises(ValueError, match="no noise can be learned from one error"):
+        learn(fit, alone, noise_of)
     with pytest.raises(ValueError, match="rounds must be 0 or more, got -1"):
         learn(fit, left_out, noise_of, rounds=-1)
     both = lhx.Predictor(Pair(jnp.zeros((COLUMNS, 2))), Normal(lhx.predicted()))

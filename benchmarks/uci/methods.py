@@ -45,13 +45,14 @@ def _learned_together(family: Family, by: Trained) -> tuple[list[lhx.Predictor],
     begin = lambda network: lhx.Predictor(
         extended(network, family.column, family.others), family.likelihood
     )
-    left_out = np.where(by.left_out.folds == 0, 0, -1)
     given: dict[str, Any] = {"method": by.further, "progress": False}
+    folds, without = by.left_out.folds, list(map(begin, by.without))
     tried = {}
     for cost in by.effort.costs:
-        objective, start = family.objective(cost, dtype), begin(by.without[0])
-        found = lhx.cross_fit(objective, start, by.table, folds=left_out, **given)
-        tried[cost] = float(np.mean(found.nll[left_out == 0]))
+        found = lhx.cross_fit(
+            family.objective(cost, dtype), without, by.table, folds=folds, **given
+        )
+        tried[cost] = float(np.mean(found.nll[folds >= 0]))
     # A cost at which training fails is none to choose.
     best = min(tried, key=lambda cost: np.nan_to_num(tried[cost], nan=np.inf))
     starts = list(map(begin, by.members))

@@ -42,7 +42,7 @@ def lines(name: str, scores: Scores) -> list[str]:
     """The rows of a set: each method, then what papers print."""
     found = []
     for (method, kind), each in scores.items():
-        nll, rmse = (f"{mean:8.3f} ± {error:5.3f}" for mean, error in (nll_of(each), rmse_of(each)))
+        nll, rmse = "{:8.3f} ± {:5.3f}".format(*nll_of(each)), _of_any_size(*rmse_of(each))
         found.append(f"  {method:16} {kind:9} {nll}   {rmse}")
     for who, nll in published.NLL.get(name, {}).items():
         found.append(f"  {who:16} {'published':9} {nll:8.2f}")
@@ -57,6 +57,10 @@ def nll_of(scores: Sequence[Score]) -> tuple[float, float]:
 def rmse_of(scores: Sequence[Score]) -> tuple[float, float]:
     """The same of the errors."""
     return _mean_and_error([one.rmse for one in scores])
+
+
+def _of_any_size(mean: float, error: float) -> str:
+    return f"{mean:8.4g} ± {error:.2g}"
 
 
 def _mean_and_error(numbers: Sequence[float]) -> tuple[float, float]:

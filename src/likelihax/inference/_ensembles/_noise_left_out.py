@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from numpyro.distributions import constraints
 
 from ..._parameters import constrained, resolve
 from ..._predictor import Predictor
-from ...data import Dataset
+from ...data import AbstractData, Dataset
 from ...fits import BFGS, AbstractMethod, Fit, fit
 from ...fits._folds import without
 from ...likelihoods import StudentT, predicted
@@ -23,6 +23,9 @@ from ...terms import Prior
 from ._cross_fit import CrossFit, cross_fit
 from ._ensemble import Ensemble
 from ._fit_each import fit_each
+
+# Parts of the errors where these are all of one fold.
+_FIFTHS = 5
 
 
 class MeanAndNoise(eqx.Module):
@@ -50,11 +53,13 @@ class NoiseLeftOut:
     - `fits`: the last fits of the mean to all rows, with the noise of every row known.
     - `noises`: the fit of the noise that belongs to each.
     - `left_out`: the last fits of the mean without each fold.
+    - `noise_left_out`: fits of the noise of the first, each without the errors of a fold.
     """
 
     fits: tuple[Fit, ...]
     noises: tuple[Fit, ...]
     left_out: CrossFit
+    noise_left_out: CrossFit
 
     @cached_property
     def predictors(self) -> tuple[Predictor, ...]:
@@ -78,10 +83,12 @@ class NoiseLeftOut:
 
     @cached_property
     def held_out(self) -> float:
-        """The mean NLL of the rows left out, in nats a value: what to expect of new rows."""
-        first = self.noises[0]
-        each, _ = NLL().elementwise(first.predictor, first.data)
-        return float(jnp.sum(each)) / first.data.num_observed
+        """The mean NLL of the rows left out, in nats a value: what to expect of new rows.
+
+        Neither the mean nor the noise of a row has been fitted to it.
+        """
+        found = self.noise_left_out
+        return float(np.sum(found.nll, dtype=float)) / found.data.num_observed
 
     def __repr__(self) -> str:
         return (
@@ -132,7 +139,7 @@ def noise_left_out(
     known = _checked(fits, left_out, rounds)
     data, objective = known[0].data, known[0].problem.unknowns.objective
     again: dict[str, Any] = {"method": method or known[0].method, "progress": progress}
-    told = lambda one: _noise(one.predictor, noise, left_out, penalty, method)
+    told = lambda one: _noise(_asked(one.predictor, noise, left_out, penalty), method)
     for _ in range(rounds):
         weighed = _weighed(told(known[0]))
         starts = [Predictor(one.model, weighed) for one in left_out.predictors]
@@ -140,7 +147,9 @@ def noise_left_out(
         starts = [Predictor(one.predictor.model, weighed) for one in known]
         refits = fit_each(objective, starts, data, **again)
         known = tuple(refits.fit(i) for i in range(len(known)))
-    return NoiseLeftOut(known, tuple(map(told, known)), left_out)
+    asked = _asked(known[0].predictor, noise, left_out, penalty)
+    unseen = cross_fit(*asked, folds=_folds(left_out), method=method or BFGS(), progress=progress)
+    return NoiseLeftOut(known, tuple(map(told, known)), left_out, unseen)
 
 
 def _checked(fits: Any, left_out: Any, rounds: int) -> tuple[Fit, ...]:
@@ -159,6 +168,11 @@ def _checked(fits: Any, left_out: Any, rounds: int) -> tuple[Fit, ...]:
         )
     if not all(eqx.tree_equal(each.data, first.data) for each in (*known[1:], left_out)):
         raise ValueError("noise_left_out: fits and left_out must be of the same data.")
+    if np.sum(left_out.folds >= 0) < 2:
+        raise ValueError(
+            "noise_left_out: one row was left out, and no noise can be learned from one error: "
+            "leave out more of them."
+        )
     if first.predictor.likelihood.num_outputs != 1:
         raise ValueError(
             f"noise_left_out: the model predicts {first.predictor.likelihood.num_outputs} numbers "
@@ -180,24 +194,41 @@ def _errors(left_out: CrossFit) -> np.ndarray:
     return np.where(seen, np.asarray(left_out.data.values) - left_out.predictions, np.nan)
 
 
-def _noise(
+def _folds(left_out: CrossFit) -> np.ndarray:
+    """Which errors are left out together: those of a fold, or fifths where there is one fold."""
+    seen = left_out.folds >= 0
+    if np.any(left_out.folds > 0):
+        return left_out.folds
+    return np.where(seen, (np.cumsum(seen) - 1) % min(_FIFTHS, int(seen.sum())), -1)
+
+
+class _Asked(NamedTuple):
+    """What is fitted to the errors on rows left out."""
+
+    objective: AbstractObjective
+    start: Predictor
+    table: AbstractData
+
+
+def _asked(
     mean: Predictor,
     noise: Callable[[Predictor], Any],
     left_out: CrossFit,
     penalty: AbstractObjective | None,
-    method: AbstractMethod | None,
-) -> Fit:
-    """The noise of the errors on rows left out."""
-    data = left_out.data
+) -> _Asked:
+    data: Any = left_out.data
     number = lambda x: np.asarray(x, data.values.dtype)[()]
     dof = constrained(number(5.0), constraints.greater_than(2.0))
     start = Predictor(noise(mean), StudentT(predicted(), dof, loc=number(0.0)))
     errors = _errors(left_out)
     seen = np.isfinite(errors)
     table = without(data, ~seen).with_values(jnp.asarray(np.where(seen, errors, 0.0)))
-    prior = Prior(_dof, dist.Gamma(number(2.0), number(0.1)))
-    objective = NLL() + prior if penalty is None else NLL() + prior + penalty
-    found = fit(objective, start, table, method=method or BFGS(), throw=False, progress=False)
+    objective = NLL() + Prior(_dof, dist.Gamma(number(2.0), number(0.1)))
+    return _Asked(objective if penalty is None else objective + penalty, start, table)
+
+
+def _noise(asked: _Asked, method: AbstractMethod | None) -> Fit:
+    found = fit(*asked, method=method or BFGS(), throw=False, progress=False)
     if not np.isfinite(found.nll):
         raise ValueError(f"noise_left_out: the noise could not be fitted. {found.message}")
     return found
