@@ -18,6 +18,16 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Most of the time goes to compiling, and the XLA of older JAX takes up to twice as long over a
+# fusion by its newer emitters as by those before, which later ones no longer have. Notebooks, and
+# all tests with newer JAX, are compiled as a user's code is. XLA reads this when it begins.
+OLDER_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
+# A worker inherits what the process that shares out the tests has set.
+flags = os.environ.get("XLA_FLAGS", "").replace(OLDER_EMITTERS, "").strip()
+AS_A_USER = os.environ | {"XLA_FLAGS": flags}
+if jax.__version_info__ < (0, 12):
+    os.environ["XLA_FLAGS"] = f"{flags} {OLDER_EMITTERS}".strip()
+
 # Annotations are checked at run time in tests only, so users pay nothing for them. The hook must
 # be in place before the first import of the package, in each worker of pytest-xdist, and it stays:
 # a module may be imported late.
@@ -63,6 +73,12 @@ def getkey(request):
         return used
 
     return fresh
+
+
+@pytest.fixture
+def environment_of_a_user():
+    """For a process of its own: nothing in it is compiled in a special way."""
+    return AS_A_USER
 
 
 @pytest.fixture

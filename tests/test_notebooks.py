@@ -17,10 +17,11 @@ def outputs(cell):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Jupyter's own client
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, tmp_path):
+def test_notebook_runs(path, tmp_path, environment_of_a_user):
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder)
+    client.execute(env=environment_of_a_user)
     for cell in notebook.cells:
         kinds = [kind for output in outputs(cell) for kind in output.get("data", {})]
         assert kinds.count("text/html") <= 1, f"a table is shown twice by:\n{cell.source}"

@@ -9,6 +9,7 @@ from scipy import integrate, stats
 from test_posterior import EFFECTS, ERRORS, Constant, exploding, line, schools
 
 import likelihax as lhx
+from likelihax.fits import _threads
 from likelihax.inference._posteriors import _sample
 from likelihax.terms import Flat, Prior
 
@@ -110,8 +111,11 @@ def test_same_key_same_draws_and_nothing_to_compile(draws):
     assert again.num_chains == 2
 
 
-def test_interrupted(draws, monkeypatch):
+@pytest.mark.parametrize("cores", [1, 2])
+def test_interrupted(draws, monkeypatch, cores):
+    """All chains are kept, however few run at the same time."""
     posterior = draws.posterior
+    monkeypatch.setattr(_threads, "num_cores", lambda: cores)
 
     class Impatient:
         def __init__(self, *ignored):
@@ -129,9 +133,10 @@ def test_interrupted(draws, monkeypatch):
 
     monkeypatch.setattr(_sample, "Progress", Impatient)
     monkeypatch.setattr(_sample, "chunk_size", lambda notes: 100)
-    monkeypatch.setattr(_sample, "_GLANCE", 0.0)
+    monkeypatch.setattr(_threads, "_GLANCE", 0.0)
     found = lhx.sample(posterior, key=KEY, num=60_000, warmup=200, chains=2)
     assert found.run.interrupted
+    assert found.num_chains == 2
     assert 0 < found.num_draws < 60_000
     assert np.all(found.natural > 0)
     assert any("Interrupted" in warning for warning in found.warnings)

@@ -1,8 +1,8 @@
 """The verb: draws from a posterior by NUTS, from its mode, on all cores."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from ...data import Experiments
 from ...fits import Fit
 from ...fits import fit as minimise
 from ...fits._loop import chunk_size, note_speed
-from ...fits._threads import most_threads, num_cores
+from ...fits._threads import num_cores, share_out
 from ...objectives import AbstractObjective
 from ._chain import (
     Account,
@@ -34,7 +34,6 @@ from ._failed_solves import FailedSolves
 from ._mode import DENSE_LIMIT, Mode, dispersed, find_mode
 from ._posterior import Posterior
 
-_GLANCE = 0.1
 _FEWEST_CHAINS = 4
 # With the mode's curvature for a mass matrix only the step size is left to find out.
 _WARMUP = 200
@@ -219,61 +218,53 @@ def run_chains(
             take_steps, starts[0], posterior, settings, initial=before_any_step
         )
     began = time.perf_counter()
-    stop = Event()
-    progresses = [0] * len(starts)
-    carries: dict[int, Any] = {}
-    todo = iter(range(len(starts)))
+    chains = [_Chain(chunk, [*jax.tree.leaves(one), *arrays[len(one) :]]) for one in starts]
+    turns = deque(chains)
 
-    def work() -> None:
-        try:
-            while not stop.is_set() and (i := next(todo, None)) is not None:
-                own = [*jax.tree.leaves(starts[i]), *arrays[len(starts[i]) :]]
-                carries[i] = _run_one(chunk, own, settings, stop, progresses, i)
-        except BaseException:
-            stop.set()
-            raise
+    def take_turns(_: int, stop: Event) -> None:
+        # In turn, so that where there are fewer threads an interruption leaves all chains as long.
+        while turns and not stop.is_set():
+            chain = turns.popleft()
+            chain.go_on()
+            if chain.steps < settings.steps:
+                turns.append(chain)
 
-    interrupted = False
-    workers = min(most_threads(), len(starts))
-    total = settings.steps * len(starts)
-    with Progress(total, "sample", progress) as bar, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(work) for _ in range(workers)]
-        try:
-            while wait(futures, _GLANCE, FIRST_EXCEPTION).not_done:
-                bar.update(sum(progresses), f"{len(starts)} chains")
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            stop.set()
-    for future in futures:
-        future.result()
-    found = [carries[i] for i in sorted(carries)]
-    stacked: Any = (np.stack(each) for each in zip(*(own for _, own in found), strict=True))
+    total = settings.steps * len(chains)
+    with Progress(total, "sample", progress) as bar:
+        glance = lambda: bar.update(sum(one.steps for one in chains), f"{len(chains)} chains")
+        interrupted = share_out(take_turns, range(len(chains)), None, glance)
+    stacked: Any = (np.stack(each) for each in zip(*(one.drawn for one in chains), strict=True))
     drawn = Drawn(*stacked)
     seconds = time.perf_counter() - began
-    return Ran(drawn, [a for a, _ in found], chunk.seconds if fresh else 0.0, seconds, interrupted)
+    accounts = [one.account for one in chains]
+    return Ran(drawn, accounts, chunk.seconds if fresh else 0.0, seconds, interrupted)
 
 
-def _run_one(
-    chunk: Compiled,
-    arrays: list[Any],
-    settings: Settings,
-    stop: Event,
-    progresses: list[int],
-    which: int,
-) -> tuple[Account, Drawn]:
-    carry, steps = chunk.carry, 0
-    while True:
-        size = chunk_size(chunk.notes)
+class _Chain:
+    """A chain for itself, which goes on by a chunk of steps at a time."""
+
+    def __init__(self, chunk: Compiled, arrays: list[Any]):
+        self._chunk, self._arrays, self._carry = chunk, arrays, chunk.carry
+        self.steps = 0
+
+    def go_on(self) -> None:
+        size = chunk_size(self._chunk.notes)
         before = time.perf_counter()
-        carry = chunk(arrays, carry, np.asarray(steps + size))
-        account = chunk.packings[0].unpack(jax.device_get(carry[0]))
-        taken = int(account.steps) - steps
-        note_speed(chunk.notes, time.perf_counter() - before, taken)
-        steps += taken
-        progresses[which] = steps
-        if steps >= settings.steps or stop.is_set():
-            return account, chunk.packings[2].unpack(jax.device_get(carry[2]))
+        self._carry = self._chunk(self._arrays, self._carry, np.asarray(self.steps + size))
+        taken = int(self.account.steps) - self.steps
+        note_speed(self._chunk.notes, time.perf_counter() - before, taken)
+        self.steps += taken
+
+    @property
+    def account(self) -> Account:
+        return self._unpacked(0)
+
+    @property
+    def drawn(self) -> Drawn:
+        return self._unpacked(2)
+
+    def _unpacked(self, part: int) -> Any:
+        return self._chunk.packings[part].unpack(jax.device_get(self._carry[part]))
 
 
 def _side_by_side(
