@@ -223,8 +223,11 @@ def run_chains(
 
     def take_turns(_: int, stop: Event) -> None:
         # In turn, so that where there are fewer threads an interruption leaves all chains as long.
-        while turns and not stop.is_set():
-            chain = turns.popleft()
+        while not stop.is_set():
+            try:
+                chain = turns.popleft()
+            except IndexError:  # every other chain is under way, or done
+                return
             chain.go_on()
             if chain.steps < settings.steps:
                 turns.append(chain)
