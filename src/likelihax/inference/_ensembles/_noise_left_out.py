@@ -139,17 +139,19 @@ def noise_left_out(
     known = _checked(fits, left_out, rounds)
     data, objective = known[0].data, known[0].problem.unknowns.objective
     again: dict[str, Any] = {"method": method or known[0].method, "progress": progress}
-    told = lambda one: _noise(_asked(one.predictor, noise, left_out, penalty), method)
+    asked = lambda one: _asked(one.predictor, noise, left_out, penalty)
     for _ in range(rounds):
-        weighed = _weighed(told(known[0]))
+        weighed = _weighed(_noise(asked(known[0]), method))
         starts = [Predictor(one.model, weighed) for one in left_out.predictors]
         left_out = cross_fit(objective, starts, data, folds=left_out.folds, **again)
         starts = [Predictor(one.predictor.model, weighed) for one in known]
         refits = fit_each(objective, starts, data, **again)
         known = tuple(refits.fit(i) for i in range(len(known)))
-    asked = _asked(known[0].predictor, noise, left_out, penalty)
-    unseen = cross_fit(*asked, folds=_folds(left_out), method=method or BFGS(), progress=progress)
-    return NoiseLeftOut(known, tuple(map(told, known)), left_out, unseen)
+    each = [asked(one) for one in known]
+    noises = tuple(_noise(one, method) for one in each)
+    folds = _folds(left_out)
+    unseen = cross_fit(*each[0], folds=folds, method=method or BFGS(), progress=progress)
+    return NoiseLeftOut(known, noises, left_out, unseen)
 
 
 def _checked(fits: Any, left_out: Any, rounds: int) -> tuple[Fit, ...]:
