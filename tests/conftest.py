@@ -90,18 +90,21 @@ def as_a_user():
 
 
 # These compile much, and what they witness does not depend on how well: without LLVM's costly
-# passes they take a sixth less time. Last digits, bits and times are witnessed by the others,
-# whose code is compiled as a user's is.
+# passes they take a sixth to a half less time. Last digits, bits and times are witnessed by the
+# others, whose code is compiled as a user's is.
 LITTLE_OPTIMISED = {
     "test_bad_input",
     "test_bootstrap",
     "test_calibration",
     "test_compare",
     "test_ensembles",
+    "test_evidence_terms",
     "test_experiments",
     "test_families_fitted",
     "test_information",
     "test_inputs",
+    "test_kinks",
+    "test_learned",
     "test_marginal",
     "test_numpyro_model",
     "test_posterior",
@@ -112,6 +115,9 @@ LITTLE_OPTIMISED = {
     "test_sample",
     "test_strategies",
 }
+# So are pages by older JAX; newer ones, which compile sooner anyway, take them as a user would.
+if jax.__version_info__ < (0, 12):
+    LITTLE_OPTIMISED.add("test_docs")
 
 
 @pytest.fixture(autouse=True, scope="module")
