@@ -43,6 +43,24 @@ def test_each_is_fitted_to_its_own_data(side_by_side):
     np.testing.assert_allclose(found.fit(2).nll, alone.nll, rtol=1e-10)
 
 
+@pytest.mark.parametrize("data", [TABLES[:1], [TABLES[0]] * 3])
+def test_nothing_to_tell_them_apart(data):
+    found = lhx.fit_each(lhx.NLL(), LINE, data, side_by_side=True, progress=False)
+    wanted = np.stack([least_squares(table) for table in data])
+    np.testing.assert_allclose(found.estimates, wanted, atol=1e-4)
+
+
+def test_many_parameters_side_by_side():
+    x = RNG.normal(size=(60, 40))  # 1600 numbers in what BFGS knows of the curvature
+    tables = [lhx.Dataset(x, x @ RNG.normal(size=40)) for _ in range(3)]
+    start = lhx.Predictor(Line(jnp.zeros(40)), Normal(1.0))
+    found = lhx.fit_each(
+        lhx.NLL(), start, tables, method=lhx.BFGS(), side_by_side=True, progress=False
+    )
+    wanted = [np.linalg.lstsq(x, table.values)[0] for table in tables]
+    np.testing.assert_allclose(found.estimates, np.stack(wanted), atol=1e-4)
+
+
 def test_objectives_and_starts_of_their_own():
     ridges = [0.1, 1.0, 10.0, 100.0]
     objectives = [lhx.NLL() + lhx.terms.L2(WEIGHTS, weights=np.full(2, r)) for r in ridges]

@@ -7,7 +7,7 @@ is compiled ahead of time for the structure, shapes and dtypes of its arguments,
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,11 +18,13 @@ import jax.tree_util as jtu
 import numpy as np
 
 _LARGEST = 256
+# An array beyond this size is passed as it is: to pack it takes longer than to pass it.
+_SMALL = 1024
 _kept: OrderedDict[Any, "Compiled"] = OrderedDict()
 
 
 class Packing:
-    """How a tree of arrays is passed as one vector for each dtype.
+    """How a tree of arrays is passed: small ones as one vector for each dtype, large ones alone.
 
     A compiled call costs Python by the array, in and out: for the many small ones of a fit,
     more than a step of a small problem.
@@ -31,17 +33,23 @@ class Packing:
     def __init__(self, shapes: Any):
         leaves, self._treedef = jtu.tree_flatten(shapes)
         self._shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
-        self._dtypes = list(dict.fromkeys(dtype for _, dtype in self._shapes))
+        self._packed = [math.prod(shape) <= _SMALL for shape, _ in self._shapes]
+        small = (dtype for (_, dtype), packed in self._each(self._shapes) if packed)
+        self._dtypes = list(dict.fromkeys(small))
 
     def zeros(self) -> list[np.ndarray]:
-        """What all zeros are packed to."""
+        """What all zeros are packed to: the vectors, then the large arrays."""
         sizes = dict.fromkeys(self._dtypes, 0)
-        for shape, dtype in self._shapes:
-            sizes[dtype] += math.prod(shape)
-        return [np.zeros(size, dtype) for dtype, size in sizes.items()]
+        large = []
+        for (shape, dtype), packed in self._each(self._shapes):
+            if packed:
+                sizes[dtype] += math.prod(shape)
+            else:
+                large.append(np.zeros(shape, dtype))
+        return [np.zeros(size, dtype) for dtype, size in sizes.items()] + large
 
     def pack(self, tree: Any) -> list[jax.Array]:
-        """The vectors, in the order of `zeros`."""
+        """The vectors and the large arrays, in the order of `zeros`."""
         leaves, treedef = jtu.tree_flatten(tree)
         shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
         if (treedef, shapes) != (self._treedef, self._shapes):
@@ -50,18 +58,27 @@ class Packing:
                 f"as {jtu.tree_unflatten(self._treedef, self._shapes)}: keep structure, shapes "
                 "and dtypes."
             )
-        of = lambda dtype: [jnp.ravel(leaf) for leaf in leaves if leaf.dtype == dtype]
-        return [jnp.concatenate(of(dtype)) for dtype in self._dtypes]
+        small = [leaf for leaf, packed in self._each(leaves) if packed]
+        of = lambda dtype: [jnp.ravel(leaf) for leaf in small if leaf.dtype == dtype]
+        vectors = [jnp.concatenate(of(dtype)) for dtype in self._dtypes]
+        return vectors + [leaf for leaf, packed in self._each(leaves) if not packed]
 
-    def unpack(self, vectors: Sequence[Any]) -> Any:
-        """The tree, of JAX's arrays or of views of NumPy's, as the vectors are."""
-        rest = dict(zip(self._dtypes, vectors, strict=True))
+    def unpack(self, arrays: Sequence[Any]) -> Any:
+        """The tree, of JAX's arrays or of NumPy's, views of the vectors, as the arrays are."""
+        rest = dict(zip(self._dtypes, arrays, strict=False))
+        large = iter(arrays[len(rest) :])
         leaves = []
-        for shape, dtype in self._shapes:
-            size = math.prod(shape)
-            leaves.append(rest[dtype][:size].reshape(shape))
-            rest[dtype] = rest[dtype][size:]
+        for (shape, dtype), packed in self._each(self._shapes):
+            if packed:
+                size = math.prod(shape)
+                leaves.append(rest[dtype][:size].reshape(shape))
+                rest[dtype] = rest[dtype][size:]
+            else:
+                leaves.append(next(large))
         return jtu.tree_unflatten(self._treedef, leaves)
+
+    def _each(self, leaves: Sequence[Any]) -> Iterator[tuple[Any, bool]]:
+        return zip(leaves, self._packed, strict=True)
 
 
 class Lowered:

@@ -144,6 +144,7 @@ class SideBySide(AbstractRunner):
             method,
             problem,
             starts.places,
+            self._width,
             stacks,
             initial=before_any_step_of_each,
         )
@@ -188,6 +189,7 @@ def take_steps_of_each(
     method: AbstractMethod,
     problem: Problem,
     places: tuple[int, ...],
+    width: int,
     stacks: Any,
     records: Record,
     states: Any,
@@ -196,14 +198,15 @@ def take_steps_of_each(
     def one(arrays: Any, record: Record, state: Any) -> Any:
         return take_steps(method, put(problem, places, arrays), None, None, record, state, limit)
 
-    return jax.vmap(one)(stacks, records, states)
+    return jax.vmap(one, axis_size=width)(stacks, records, states)
 
 
 def before_any_step_of_each(
-    method: AbstractMethod, problem: Problem, places: tuple[int, ...], stacks: Any
+    method: AbstractMethod, problem: Problem, places: tuple[int, ...], width: int, stacks: Any
 ) -> Any:
     one = lambda arrays: before_any_step(method, put(problem, places, arrays), None, None)
-    return jax.vmap(one)(stacks)
+    # Of starts that are all alike there are no stacks to tell how many.
+    return jax.vmap(one, axis_size=width)(stacks)
 
 
 def split(records: Record, count: int) -> list[Record]:

@@ -189,7 +189,7 @@ class Pulled:
         return split(records, len(requests))
 
     def _compile_together(self, stacks: list[Any]) -> tuple[Compiled, list[Any], bool]:
-        arguments = (self._method, self.problem, self._places, stacks)
+        arguments = (self._method, self.problem, self._places, len(stacks[0]), stacks)
         return compiled(take_steps_of_each, *arguments, initial=before_any_step_of_each)
 
     def _stacks(self, requests: list[Request]) -> list[Any]:
