@@ -28,8 +28,9 @@ from likelihax.likelihoods import Normal, NormalInverseGamma, tied
 from likelihax.terms import MisplacedEvidence
 
 SEEDS, MEMBERS = 5, 5
-# Of the paths: methods, features and steps were settled while looking at some that begin at 100.
-_FIRST = 2000
+# Of the paths: methods, features, steps and the score of a geometry were settled while looking at
+# some that begin at 100.
+_FIRST = 4000
 LEARNT, SEEN = 150, 100
 # The recommended method takes fewer steps, so that its refit is paid for.
 STEPS, FEWER_STEPS = 1000, 450
@@ -171,9 +172,12 @@ METHODS: dict[str, Callable[[int], Trained]] = {
 
 
 def uncertainties(trained: Trained, asked: lhx.Dataset) -> np.ndarray:
-    """One a geometry, in (eV/Å)^2."""
+    """One a geometry, in (eV/Å)^2: the geometric mean over its forces.
+
+    So every atom counts, and not only the few of which least is known.
+    """
     each = strangeness(trained.predictor(asked.inputs), trained.score)
-    return np.mean(np.asarray(each, float), axis=1)
+    return np.exp(np.mean(np.log(np.asarray(each, float)), axis=1))
 
 
 def row(trained: Trained, asked: dict[str, lhx.Dataset]) -> Row:
