@@ -189,9 +189,12 @@ def train(learnt: lhx.Dataset, steps: int, key: Array) -> lhx.Fit:
 
 
 def uncertainty(found: LaplacePredictive) -> np.ndarray:
-    """How far the mean force of each geometry may be off, in eV/Å: root mean square over atoms."""
+    """How far the mean forces of each geometry may be off, in eV/Å: their geometric mean.
+
+    So every atom counts, and not only the few of which least is known.
+    """
     variances = lhx.diagnostics.strangeness(found, "epistemic")
-    return np.sqrt(np.mean(np.asarray(variances), axis=1))
+    return np.exp(0.5 * np.mean(np.log(np.asarray(variances)), axis=1))
 
 
 def turned(data: lhx.Dataset, by: np.ndarray) -> tuple[Array, Array]:
