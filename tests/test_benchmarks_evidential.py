@@ -30,6 +30,7 @@ def test_what_is_said_is_averaged_inside_and_compared_at_its_worst():
     said = cubic.Said(aleatoric, epistemic)
     assert said.noise == 2.0
     np.testing.assert_allclose(said.farther, 3.0 / epistemic[-3])
+    assert said._replace(epistemic=np.full_like(epistemic, np.inf)).farther == 0.0
 
 
 @pytest.mark.slow

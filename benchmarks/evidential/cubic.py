@@ -41,9 +41,13 @@ class Said(NamedTuple):
 
     @property
     def farther(self) -> float:
-        """The least ignorance outside over the largest inside; 0 where there is none at all."""
+        """The least ignorance outside over the largest inside.
+
+        0 where there is none at all, and where it has no bound inside: more there cannot be.
+        """
         inside, outside = np.split(self.epistemic, [INSIDE.size])
-        return float(outside.min() / max(inside.max(), np.finfo(float).tiny))
+        largest = max(inside.max(), np.finfo(float).tiny)
+        return float(outside.min() / largest) if np.isfinite(largest) else 0.0
 
 
 class Data(NamedTuple):
