@@ -19,7 +19,7 @@ import math
 import os
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Nine atoms are no work to share: on cores that others use too, OpenMP's threads would wait for
 # one another most of the time. Read when tblite is loaded.
@@ -40,7 +40,7 @@ from tblite.ase import TBLite
 
 import likelihax as lhx
 from likelihax.diagnostics import OutOfDistribution, Verdict
-from likelihax.inference import LaplacePredictive, LastLayer
+from likelihax.inference import LastLayer
 
 jax.config.update("jax_enable_x64", True)
 
@@ -188,13 +188,13 @@ def train(learnt: lhx.Dataset, steps: int, key: Array) -> lhx.Fit:
     return lhx.fit(lhx.NLL(lhx.reductions.Mean()), predictor, learnt, method=method)
 
 
-def uncertainty(found: LaplacePredictive) -> np.ndarray:
-    """How far the mean forces of each geometry may be off, in eV/Å: their geometric mean.
+def uncertainty(found: Distribution, kind: Any = "epistemic") -> np.ndarray:
+    """How far the forces of each geometry may be off, in eV/Å: the geometric mean of all.
 
     So every atom counts, and not only the few of which least is known.
     """
-    variances = lhx.diagnostics.strangeness(found, "epistemic")
-    return np.exp(0.5 * np.mean(np.log(np.asarray(variances)), axis=1))
+    variances = np.asarray(lhx.diagnostics.strangeness(found, kind), float)
+    return np.exp(0.5 * np.mean(np.log(variances), axis=1))
 
 
 def turned(data: lhx.Dataset, by: np.ndarray) -> tuple[Array, Array]:

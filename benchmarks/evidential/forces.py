@@ -23,7 +23,7 @@ import optax
 
 import likelihax as lhx
 from examples import forces
-from likelihax.diagnostics import out_of_distribution, strangeness
+from likelihax.diagnostics import out_of_distribution
 from likelihax.likelihoods import Normal, NormalInverseGamma, tied
 from likelihax.terms import MisplacedEvidence
 
@@ -172,12 +172,8 @@ METHODS: dict[str, Callable[[int], Trained]] = {
 
 
 def uncertainties(trained: Trained, asked: lhx.Dataset) -> np.ndarray:
-    """One a geometry, in (eV/Å)^2: the geometric mean over its forces.
-
-    So every atom counts, and not only the few of which least is known.
-    """
-    each = strangeness(trained.predictor(asked.inputs), trained.score)
-    return np.exp(np.mean(np.log(np.asarray(each, float)), axis=1))
+    """One a geometry, in eV/Å."""
+    return forces.uncertainty(trained.predictor(asked.inputs), trained.score)
 
 
 def row(trained: Trained, asked: dict[str, lhx.Dataset]) -> Row:
@@ -216,7 +212,7 @@ def draw(trained: Trained, asked: dict[str, lhx.Dataset], pictures: Path) -> Non
     """How uncertain the recommended method is of each geometry, and how wrong."""
     import matplotlib.pyplot as plt
 
-    scores = {kind: np.sqrt(uncertainties(trained, each)) for kind, each in asked.items()}
+    scores = {kind: uncertainties(trained, each) for kind, each in asked.items()}
     errors = {
         kind: forces.off(trained.predictor(each.inputs), each) for kind, each in asked.items()
     }
